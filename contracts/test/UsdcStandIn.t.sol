@@ -49,6 +49,13 @@ contract UsdcStandInTest is Payer {
         );
     }
 
+    /// @dev The word that USDC itself answers on Base Sepolia: what a payer signs for one, the other takes.
+    function test_domain_is_that_of_usdc_on_base_sepolia() public view {
+        vm.assertEq(
+            token.DOMAIN_SEPARATOR(), bytes32(0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818)
+        );
+    }
+
     function test_domain_follows_the_address_and_the_chain() public {
         bytes32 here = token.DOMAIN_SEPARATOR();
         vm.assertTrue(here != new UsdcStandIn().DOMAIN_SEPARATOR());

@@ -17,7 +17,7 @@ contract UsdcStandInFuzzTest is Payer {
     }
 
     /// @dev A payment that must go through, made of the fuzzer's words.
-    function payable_(Payment memory p) internal view returns (Payment memory) {
+    function sound(Payment memory p) internal view returns (Payment memory) {
         p.from = payer;
         vm.assume(p.to != address(0) && p.to != payer);
         p.value = within(p.value, 0, FUNDS);
@@ -27,7 +27,7 @@ contract UsdcStandInFuzzTest is Payer {
     }
 
     function testFuzz_any_sound_payment_moves_its_value_once(Payment memory p, bool asWhole) public {
-        p = payable_(p);
+        p = sound(p);
         bytes memory signature = signPayment(KEY, address(token), p);
         if (asWhole) submit(token, p, signature);
         else submitSplit(token, p, signature);
@@ -38,7 +38,7 @@ contract UsdcStandInFuzzTest is Payer {
     }
 
     function testFuzz_a_flipped_bit_of_the_signature_moves_nothing(Payment memory p, uint256 bit) public {
-        p = payable_(p);
+        p = sound(p);
         bytes memory signature = signPayment(KEY, address(token), p);
         bit = within(bit, 0, signature.length * 8 - 1);
         signature[bit / 8] ^= bytes1(uint8(1 << (bit % 8)));
@@ -48,7 +48,7 @@ contract UsdcStandInFuzzTest is Payer {
     function testFuzz_a_changed_word_of_the_payment_moves_nothing(Payment memory p, uint256 word, uint256 change)
         public
     {
-        p = payable_(p);
+        p = sound(p);
         bytes memory signature = signPayment(KEY, address(token), p);
         word = within(word, 0, 3);
         if (word == 0) p.to = address(uint160(p.to) ^ uint160(within(change, 1, type(uint160).max)));
@@ -63,11 +63,11 @@ contract UsdcStandInFuzzTest is Payer {
     }
 
     function testFuzz_bytes_that_nobody_signed_move_nothing(Payment memory p, bytes memory signature) public {
-        refused(payable_(p), signature);
+        refused(sound(p), signature);
     }
 
     function testFuzz_the_other_s_moves_nothing(Payment memory p) public {
-        p = payable_(p);
+        p = sound(p);
         (bytes32 r, bytes32 s, uint8 v) = split(signPayment(KEY, address(token), p));
         refused(p, abi.encodePacked(r, ORDER - uint256(s), v ^ 7)); // 27 ^ 7 = 28
     }

@@ -33,7 +33,6 @@ interface Vm {
     function assertTrue(bool condition, string calldata what) external pure;
     function assertFalse(bool condition) external pure;
     function assertFalse(bool condition, string calldata what) external pure;
-    function snapshotGasLastCall(string calldata name) external returns (uint256 gas);
 }
 
 Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
