@@ -1,0 +1,245 @@
+use super::TokenClass;
+use crate::money::{DecimalError, Rate};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write};
+
+/// What one model's tokens cost at one endpoint; its canonical JSON is what receipts hash.
+///
+/// There is no default row: a row that nobody priced would be a free one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceRow {
+    /// A prompt token read from the provider's cache.
+    pub cache_read: CacheReadPrice,
+    /// A prompt token written to the longer-lived cache (Anthropic: one hour).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Rate>,
+    /// A prompt token written to the short-lived cache (Anthropic: five minutes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Rate>,
+    /// A token of visible output.
+    pub completion: Rate,
+    /// A prompt token that no cache had a part in.
+    pub prompt: Rate,
+    /// A token of hidden reasoning; absent: as `completion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Rate>,
+    /// A fee for each call, in pUSD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Rate>,
+    /// Long-context prices, in ascending order of their thresholds.
+    #[serde(default)]
+    pub tiers: Vec<PriceTier>,
+}
+
+/// Rates that replace the row's for a whole call whose prompt is longer than a threshold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceTier {
+    /// The tier applies when all prompt tokens together are strictly more than this.
+    pub above_prompt_tokens: u64,
+    /// Replaces the row's `cache_read`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<CacheReadPrice>,
+    /// Replaces the row's `cache_write_1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Rate>,
+    /// Replaces the row's `cache_write_5m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Rate>,
+    /// Replaces the row's `completion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<Rate>,
+    /// Replaces the row's `prompt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Rate>,
+    /// Replaces the row's `reasoning`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Rate>,
+}
+
+/// What a cached prompt token costs. On the wire: a rate, `"same_as_prompt"` or `"unknown"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheReadPrice {
+    /// The provider states this price.
+    Known(Rate),
+    /// The provider gives no discount, and says so.
+    SameAsPrompt,
+    /// No price is stated: billed as the prompt and flagged on the bill.
+    Unknown,
+}
+
+/// The rate of every token class for one call, after its tier has been applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// The rate of prompt tokens without cache.
+    pub uncached: Rate,
+    /// The rate of cached prompt tokens: never above `uncached`, so a hit cannot cost the payer.
+    pub cache_read: Rate,
+    /// The rate of short-lived cache writes.
+    pub cache_write_5m: Rate,
+    /// The rate of longer-lived cache writes.
+    pub cache_write_1h: Rate,
+    /// The rate of visible output.
+    pub output: Rate,
+    /// The rate of reasoning.
+    pub reasoning: Rate,
+    /// The fee of the call.
+    pub request: Rate,
+    /// Whether the row states the cache read price.
+    pub cache_read_priced: bool,
+    /// Whether the row states the short-lived write price.
+    pub cache_write_5m_priced: bool,
+    /// Whether the row states the longer-lived write price.
+    pub cache_write_1h_priced: bool,
+}
+
+impl PriceRow {
+    /// A row of the two prices that every row must have, with nothing known of caching.
+    pub const fn new(prompt: Rate, completion: Rate) -> Self {
+        Self {
+            cache_read: CacheReadPrice::Unknown,
+            cache_write_1h: None,
+            cache_write_5m: None,
+            completion,
+            prompt,
+            reasoning: None,
+            request: None,
+            tiers: Vec::new(),
+        }
+    }
+
+    /// The rates of a call whose prompt tokens, cached or not, add up to `prompt_tokens`.
+    pub fn rates_at(&self, prompt_tokens: u64) -> Rates {
+        let reached = |t: &&PriceTier| prompt_tokens > t.above_prompt_tokens;
+        let tiers = || self.tiers.iter().rev().filter(reached);
+        let prompt = tiers().find_map(|t| t.prompt).unwrap_or(self.prompt);
+        let output = tiers().find_map(|t| t.completion).unwrap_or(self.completion);
+        let cache_read = tiers().find_map(|t| t.cache_read).unwrap_or(self.cache_read);
+        let write_5m = tiers().find_map(|t| t.cache_write_5m).or(self.cache_write_5m);
+        let write_1h = tiers().find_map(|t| t.cache_write_1h).or(self.cache_write_1h);
+        let reasoning = tiers().find_map(|t| t.reasoning).or(self.reasoning);
+        Rates {
+            uncached: prompt,
+            cache_read: match cache_read {
+                CacheReadPrice::Known(rate) => rate.min(prompt),
+                CacheReadPrice::SameAsPrompt | CacheReadPrice::Unknown => prompt,
+            },
+            cache_write_5m: write_5m.unwrap_or(prompt),
+            cache_write_1h: write_1h.unwrap_or(prompt),
+            output,
+            reasoning: reasoning.unwrap_or(output),
+            request: self.request.unwrap_or(Rate::FREE),
+            cache_read_priced: cache_read != CacheReadPrice::Unknown,
+            cache_write_5m_priced: write_5m.is_some(),
+            cache_write_1h_priced: write_1h.is_some(),
+        }
+    }
+
+    /// Every set of rates that a prompt of at most `prompt_tokens_max` tokens can meet.
+    pub fn rates_up_to(&self, prompt_tokens_max: u64) -> impl Iterator<Item = Rates> {
+        let thresholds = self.tiers.iter().map(|t| t.above_prompt_tokens);
+        let reachable = thresholds.filter(move |above| *above < prompt_tokens_max);
+        // The rates change only just above a threshold, so one look there sees every set.
+        std::iter::once(0)
+            .chain(reachable.map(|above| above.saturating_add(1)))
+            .map(|prompt_tokens| self.rates_at(prompt_tokens))
+    }
+
+    /// The row as compact JSON with sorted members: the text that [`Self::sha256`] is taken of.
+    pub fn canonical_json(&self) -> String {
+        let mut tiers = String::new();
+        for tier in &self.tiers {
+            let mut members = format!("{{\"above_prompt_tokens\":{}", tier.above_prompt_tokens);
+            write_member(&mut members, "cache_read", tier.cache_read.as_ref());
+            write_member(&mut members, "cache_write_1h", tier.cache_write_1h.as_ref());
+            write_member(&mut members, "cache_write_5m", tier.cache_write_5m.as_ref());
+            write_member(&mut members, "completion", tier.completion.as_ref());
+            write_member(&mut members, "prompt", tier.prompt.as_ref());
+            write_member(&mut members, "reasoning", tier.reasoning.as_ref());
+            let comma = if tiers.is_empty() { "" } else { "," };
+            tiers.push_str(&format!("{comma}{members}}}"));
+        }
+        let mut members = format!("{{\"cache_read\":\"{}\"", self.cache_read);
+        write_member(&mut members, "cache_write_1h", self.cache_write_1h.as_ref());
+        write_member(&mut members, "cache_write_5m", self.cache_write_5m.as_ref());
+        write_member(&mut members, "completion", Some(&self.completion));
+        write_member(&mut members, "prompt", Some(&self.prompt));
+        write_member(&mut members, "reasoning", self.reasoning.as_ref());
+        write_member(&mut members, "request", self.request.as_ref());
+        format!("{members},\"tiers\":[{tiers}]}}")
+    }
+
+    /// The row's id: the SHA-256 of its canonical JSON.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.canonical_json().as_bytes()).into()
+    }
+}
+
+/// Appends `,"name":"value"`; the values are digits or fixed words, so none needs escaping.
+fn write_member(json: &mut String, name: &str, value: Option<&impl fmt::Display>) {
+    if let Some(value) = value {
+        // Writing to a String cannot fail.
+        let _ = write!(json, ",\"{name}\":\"{value}\"");
+    }
+}
+
+impl Rates {
+    /// The rate of one token of `class`.
+    pub const fn of(&self, class: TokenClass) -> Rate {
+        match class {
+            TokenClass::Uncached => self.uncached,
+            TokenClass::CacheRead => self.cache_read,
+            TokenClass::CacheWrite5m => self.cache_write_5m,
+            TokenClass::CacheWrite1h => self.cache_write_1h,
+            TokenClass::Output => self.output,
+            TokenClass::Reasoning => self.reasoning,
+            TokenClass::Request => self.request,
+        }
+    }
+
+    /// The most that a prompt token of any class costs; a read never costs more than a miss.
+    pub fn dearest_prompt(&self) -> Rate {
+        self.uncached
+            .max(self.cache_write_5m)
+            .max(self.cache_write_1h)
+    }
+
+    /// The most that an output token of any class costs.
+    pub fn dearest_output(&self) -> Rate {
+        self.output.max(self.reasoning)
+    }
+}
+
+const SAME_AS_PROMPT: &str = "same_as_prompt";
+const UNKNOWN: &str = "unknown";
+
+impl fmt::Display for CacheReadPrice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(rate) => rate.fmt(f),
+            Self::SameAsPrompt => f.write_str(SAME_AS_PROMPT),
+            Self::Unknown => f.write_str(UNKNOWN),
+        }
+    }
+}
+
+impl Serialize for CacheReadPrice {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheReadPrice {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match std::borrow::Cow::<'de, str>::deserialize(d)?.as_ref() {
+            SAME_AS_PROMPT => Ok(Self::SameAsPrompt),
+            UNKNOWN => Ok(Self::Unknown),
+            rate => rate
+                .parse()
+                .map(Self::Known)
+                .map_err(|e: DecimalError| serde::de::Error::custom(e)),
+        }
+    }
+}
