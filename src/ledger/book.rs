@@ -1,0 +1,100 @@
+//! The ledger without its thread: begin a batch, let commands stage their writes, commit it.
+
+use super::batch::{Batch, Staged};
+use super::error::{LedgerError, OpenError};
+use super::keys;
+use super::log::LogEntry;
+use super::store::{Head, Store, StoreError};
+
+/// How many of the newest log entries are checked at every start.
+const TAIL_ENTRIES: u64 = 1024;
+
+/// The store, the log's head, and whether the store can still be trusted with writes.
+#[derive(Debug)]
+pub(super) struct Book {
+    store: Box<dyn Store>,
+    head: Head,
+    healthy: bool,
+}
+
+impl Book {
+    /// Opens the ledger kept in `store`; fails when the end of its log does not hang together.
+    pub(super) fn open(store: Box<dyn Store>) -> Result<Self, OpenError> {
+        let head = Head::decode(store.read(Head::KEY)?.as_deref())?;
+        check_tail(store.as_ref(), head)?;
+        Ok(Self {
+            store,
+            head,
+            healthy: true,
+        })
+    }
+
+    /// A view that commands read from and stage writes into, each seeing those before it.
+    pub(super) fn begin(&self) -> Batch<'_> {
+        Batch::new(self.store.as_ref(), self.head, self.healthy)
+    }
+
+    /// Makes everything staged durable at once. After a failure nothing is written any more: what
+    /// is on disk is then unknown, and only opening the ledger again can tell.
+    pub(super) fn commit(&mut self, staged: Staged) -> Result<(), LedgerError> {
+        if staged.store_failed {
+            self.healthy = false;
+        }
+        if staged.writes.is_empty() {
+            return Ok(());
+        }
+        if !self.healthy {
+            return Err(LedgerError::Unavailable);
+        }
+        match self.store.commit(self.head, staged.writes) {
+            Ok(()) => {
+                self.head = staged.head;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot write and takes no more calls");
+                self.healthy = false;
+                Err(LedgerError::Unavailable)
+            }
+        }
+    }
+
+    /// Whether holds are taken.
+    pub(super) const fn healthy(&self) -> bool {
+        self.healthy
+    }
+}
+
+fn check_tail(store: &dyn Store, head: Head) -> Result<(), OpenError> {
+    let broken = |seq, what: &str| OpenError::Broken {
+        seq,
+        what: what.to_owned(),
+    };
+    let beyond = store.scan(keys::LOG, Some(&keys::log(head.seq)), 1)?;
+    if !beyond.is_empty() {
+        return Err(broken(head.seq, "entries follow the recorded end"));
+    }
+    let mut expected = head;
+    for seq in (1..=head.seq).rev().take(TAIL_ENTRIES as usize) {
+        let stored = store.read(&keys::log(seq))?.ok_or_else(|| broken(seq, "missing"))?;
+        let entry: LogEntry =
+            serde_json::from_slice(&stored).map_err(|e| broken(seq, &e.to_string()))?;
+        if entry.head() != expected || entry.computed_hash() != entry.hash {
+            return Err(broken(seq, "the hash does not match"));
+        }
+        expected = Head {
+            seq: seq - 1,
+            hash: entry.prev,
+        };
+    }
+    if expected.seq == 0 && expected != Head::EMPTY {
+        return Err(broken(1, "the first entry follows another"));
+    }
+    Ok(())
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(_: StoreError) -> Self {
+        Self::Unavailable
+    }
+}

@@ -1,0 +1,225 @@
+use super::answer::{Answer, PURGE_PAGE};
+use super::batch::{Batch, CreditEntry};
+use super::book::Book;
+use super::error::{ExportError, HoldRefused, LedgerError, OpenError};
+use super::machine::{
+    CallId, CallState, Event, Hold, ReplayKey, Withdrawal, WithdrawalId, WithdrawalState,
+};
+use super::store::Store;
+use super::verify::{self, VerifyReport};
+use super::writer::{self, Message, QUEUE_JOBS_MAX, Reply};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many log entries an export reads at a time, so that calls are served meanwhile.
+const EXPORT_PAGE: usize = 500;
+
+/// The ledger, as everybody but its writer thread sees it; clones share one ledger. Reads go
+/// through the writer too, so that nobody is told of something a crash could still undo.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    messages: mpsc::Sender<Message>,
+    healthy: Arc<AtomicBool>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What a restart has to take up again.
+#[derive(Debug)]
+pub struct OpenItems {
+    /// Calls that are not finished, settled and receipted.
+    pub calls: Vec<CallState>,
+    /// Payouts that are neither confirmed nor failed.
+    pub withdrawals: Vec<WithdrawalState>,
+}
+
+impl Ledger {
+    /// Opens the ledger kept in `store` and starts its writer; fails when the end of the log is
+    /// broken or an open item cannot be read.
+    pub fn open(store: impl Store) -> Result<(Self, OpenItems), OpenError> {
+        let book = Book::open(Box::new(store))?;
+        let batch = book.begin();
+        let open = OpenItems {
+            calls: batch.open_calls()?,
+            withdrawals: batch.open_withdrawals()?,
+        };
+        drop(batch);
+        let healthy = Arc::new(AtomicBool::new(true));
+        let (messages, received) = mpsc::channel(QUEUE_JOBS_MAX);
+        let seen = Arc::clone(&healthy);
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || writer::run(book, received, seen))
+            .map_err(OpenError::Thread)?;
+        let ledger = Self {
+            messages,
+            healthy,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        };
+        Ok((ledger, open))
+    }
+
+    /// Takes a credential for a call, once; durable when this returns.
+    pub async fn hold(&self, hold: Hold) -> Result<(), HoldRefused> {
+        self.ask(move |batch| batch.hold(hold)).await
+    }
+
+    /// Records what happened to a call and returns its new state; durable when this returns.
+    pub async fn record(&self, id: CallId, event: Event) -> Result<CallState, LedgerError> {
+        self.ask(move |batch| batch.record(id, &event)).await
+    }
+
+    /// Takes credit for a payout; durable when this returns.
+    pub async fn request_withdrawal(
+        &self,
+        withdrawal: Withdrawal,
+    ) -> Result<WithdrawalState, LedgerError> {
+        self.ask(move |batch| batch.request_withdrawal(withdrawal)).await
+    }
+
+    /// Records what happened to a payout and returns its new state; durable when this returns.
+    pub async fn record_withdrawal(
+        &self,
+        id: WithdrawalId,
+        event: Event,
+    ) -> Result<WithdrawalState, LedgerError> {
+        self.ask(move |batch| batch.record_withdrawal(id, &event)).await
+    }
+
+    /// A call's state.
+    pub async fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
+        let id = *id;
+        self.ask(move |batch| batch.call(&id)).await
+    }
+
+    /// A payout's state.
+    pub async fn withdrawal(
+        &self,
+        id: &WithdrawalId,
+    ) -> Result<Option<WithdrawalState>, LedgerError> {
+        let id = *id;
+        self.ask(move |batch| batch.withdrawal(&id)).await
+    }
+
+    /// The call a credential bought.
+    pub async fn by_replay_key(&self, key: &ReplayKey) -> Result<Option<CallState>, LedgerError> {
+        let key = *key;
+        self.ask(move |batch| batch.by_replay_key(&key)).await
+    }
+
+    /// The call a payment identifier was used for.
+    pub async fn by_payment_id(&self, key: &ReplayKey) -> Result<Option<CallState>, LedgerError> {
+        let key = *key;
+        self.ask(move |batch| batch.by_payment_id(&key)).await
+    }
+
+    /// All calls with something left to do.
+    pub async fn open_calls(&self) -> Result<Vec<CallState>, LedgerError> {
+        self.ask(|batch| batch.open_calls()).await
+    }
+
+    /// All payouts with something left to do.
+    pub async fn open_withdrawals(&self) -> Result<Vec<WithdrawalState>, LedgerError> {
+        self.ask(|batch| batch.open_withdrawals()).await
+    }
+
+    /// All credits of a payer (0x address, lowercase).
+    pub async fn credits(&self, payer: &str) -> Result<Vec<CreditEntry>, LedgerError> {
+        let payer = payer.to_owned();
+        self.ask(move |batch| batch.credits(&payer)).await
+    }
+
+    /// Keeps an answer until `expires_ms` (milliseconds since the Unix epoch), in place of one
+    /// kept before.
+    pub async fn store_answer(
+        &self,
+        call: &CallId,
+        answer: Answer,
+        expires_ms: u64,
+    ) -> Result<(), LedgerError> {
+        let call = *call;
+        self.ask(move |batch| batch.store_answer(&call, &answer, expires_ms)).await
+    }
+
+    /// The answer kept for a call, unless it has expired by `now_ms`.
+    pub async fn answer(&self, call: &CallId, now_ms: u64) -> Result<Option<Answer>, LedgerError> {
+        let call = *call;
+        self.ask(move |batch| batch.answer(&call, now_ms)).await
+    }
+
+    /// Forgets all answers that expired by `now_ms`; says how many.
+    pub async fn purge_expired(&self, now_ms: u64) -> Result<usize, LedgerError> {
+        let mut total: usize = 0;
+        loop {
+            let purged = self.ask(move |batch| batch.purge_expired(now_ms)).await?;
+            total = total.saturating_add(purged);
+            if purged < PURGE_PAGE {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Walks the whole log, replays it from nothing, and lists everything that does not agree.
+    /// No call is served meanwhile.
+    pub async fn verify(&self) -> Result<VerifyReport, LedgerError> {
+        self.ask(|batch| verify::verify(batch.committed_store()).map_err(LedgerError::from)).await
+    }
+
+    /// Writes all log entries recorded so far as JSON lines; says how many.
+    pub async fn export<W: std::io::Write>(&self, writer: &mut W) -> Result<u64, ExportError> {
+        let mut written: u64 = 0;
+        loop {
+            let page = self.ask(move |batch| batch.entries(written, EXPORT_PAGE)).await?;
+            if page.is_empty() {
+                writer.flush()?;
+                return Ok(written);
+            }
+            for (_, entry) in page {
+                writer.write_all(&entry)?;
+                writer.write_all(b"\n")?;
+                written = written.saturating_add(1);
+            }
+        }
+    }
+
+    /// Whether holds are taken; false for good once the store has failed or the ledger is closed.
+    pub fn healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    /// Commits what was asked before, closes the store and ends the writer; later commands fail.
+    pub async fn shutdown(&self) {
+        let (done, ended) = oneshot::channel();
+        if self.messages.send(Message::Stop(done)).await.is_ok() {
+            // An error means the writer is gone already, which is what was wanted.
+            let _ = ended.await;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It said it was done, or it panicked and took itself down: nothing left to wait for.
+            let _ = thread.join();
+        }
+    }
+
+    async fn ask<T, E, F>(&self, command: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<LedgerError> + Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = move |batch: &mut Batch<'_>| -> Reply {
+            let result = command(batch);
+            Box::new(move |committed| {
+                let result = if committed { result } else { Err(LedgerError::Unavailable.into()) };
+                // The asker may have gone; what it asked for stands all the same.
+                let _ = answer.send(result);
+            })
+        };
+        let closed = || E::from(LedgerError::Unavailable);
+        let message = Message::Job(Box::new(job));
+        self.messages.send(message).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+}

@@ -1,0 +1,96 @@
+//! The layout of the one key space: a letter, a slash, and what it is found by.
+
+use super::machine::{CallId, CreditKey, EntityId, ReplayKey};
+
+/// The event log, by number.
+pub(super) const LOG: &[u8] = b"e/";
+/// Calls, by id.
+pub(super) const CALLS: &[u8] = b"c/";
+/// Withdrawals, by id.
+pub(super) const WITHDRAWALS: &[u8] = b"w/";
+/// Call ids, by replay key.
+pub(super) const REPLAYS: &[u8] = b"r/";
+/// Call ids, by payment identifier.
+pub(super) const PAYMENT_IDS: &[u8] = b"p/";
+/// Ids of calls and withdrawals with something left to do.
+pub(super) const OPEN: &[u8] = b"o/";
+/// The open calls among them.
+pub(super) const OPEN_CALLS: &[u8] = b"o/call_";
+/// The open withdrawals among them.
+pub(super) const OPEN_WITHDRAWALS: &[u8] = b"o/wd_";
+/// Credits, by payer, network and asset.
+pub(super) const CREDITS: &[u8] = b"k/";
+/// Answers' heads, by call id.
+pub(super) const ANSWERS: &[u8] = b"a/";
+/// Answers' bodies in pieces, by call id and number.
+pub(super) const ANSWER_PIECES: &[u8] = b"b/";
+/// Call ids of answers, by when they expire.
+pub(super) const EXPIRIES: &[u8] = b"x/";
+
+/// The key of log entry `seq`; big-endian, so that keys sort as numbers.
+pub(super) fn log(seq: u64) -> Vec<u8> {
+    join(LOG, &seq.to_be_bytes())
+}
+
+/// The number of the log entry under `key`, if it is such a key.
+pub(super) fn log_seq(key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(LOG)?.try_into().ok()?;
+    Some(u64::from_be_bytes(number))
+}
+
+/// The key of an entity's state.
+pub(super) fn state(id: &EntityId) -> Vec<u8> {
+    match id {
+        EntityId::Call(_) => join(CALLS, id.to_string().as_bytes()),
+        EntityId::Withdrawal(_) => join(WITHDRAWALS, id.to_string().as_bytes()),
+    }
+}
+
+/// The key of an entity's entry in the open index.
+pub(super) fn open(id: &EntityId) -> Vec<u8> {
+    join(OPEN, id.to_string().as_bytes())
+}
+
+/// The key of a replay key's entry.
+pub(super) fn replay(key: &ReplayKey) -> Vec<u8> {
+    join(REPLAYS, key.to_string().as_bytes())
+}
+
+/// The key of a payment identifier's entry.
+pub(super) fn payment_id(key: &ReplayKey) -> Vec<u8> {
+    join(PAYMENT_IDS, key.to_string().as_bytes())
+}
+
+/// The key of a credit record; the parts hold no slash, so no two keys meet.
+pub(super) fn credit(key: &CreditKey) -> Vec<u8> {
+    let path = format!("{}/{}/{}", key.payer, key.network, key.asset);
+    join(CREDITS, path.as_bytes())
+}
+
+/// What the keys of all credits of a payer begin with.
+pub(super) fn credits_of(payer: &str) -> Vec<u8> {
+    join(CREDITS, format!("{payer}/").as_bytes())
+}
+
+/// The key of an answer's head.
+pub(super) fn answer(call: &CallId) -> Vec<u8> {
+    join(ANSWERS, call.to_string().as_bytes())
+}
+
+/// The key of one piece of an answer's body.
+pub(super) fn answer_piece(call: &CallId, piece: u32) -> Vec<u8> {
+    let mut key = join(ANSWER_PIECES, call.to_string().as_bytes());
+    key.extend_from_slice(&piece.to_be_bytes());
+    key
+}
+
+/// The key of an answer's expiry; big-endian, so that the earliest comes first.
+pub(super) fn expiry(expires_ms: u64, call: &CallId) -> Vec<u8> {
+    let mut key = join(EXPIRIES, &expires_ms.to_be_bytes());
+    key.extend_from_slice(call.to_string().as_bytes());
+    key
+}
+
+fn join(prefix: &[u8], rest: &[u8]) -> Vec<u8> {
+    [prefix, rest].concat()
+}

@@ -1,0 +1,277 @@
+use super::credit::{Credit, CreditKey, signed};
+use super::{Capture, Event, Hold, SettleWhen, Settlement, TransitionError, VoidReason};
+use crate::money::{AmountError, Units};
+use serde::{Deserialize, Serialize};
+
+/// A call as its events have left it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallState {
+    /// The terms it was accepted on.
+    pub hold: Box<Hold>,
+    /// How far the work has come.
+    pub work: Work,
+    /// When it was sent upstream, in milliseconds since the Unix epoch.
+    pub forwarded_at_ms: Option<u64>,
+    /// When the answer began, in milliseconds since the Unix epoch.
+    pub answered_at_ms: Option<u64>,
+    /// How far the payment has come.
+    pub settlement: Settlement,
+    /// The signed receipt's JSON text.
+    pub receipt: Option<String>,
+}
+
+/// How far the work of a call has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Work {
+    /// The credential is taken; nothing was sent.
+    Held,
+    /// The request went upstream.
+    Forwarded,
+    /// The answer has begun.
+    Answered,
+    /// Billed.
+    Captured(Box<Capture>),
+    /// Not charged.
+    Voided {
+        /// Why.
+        reason: VoidReason,
+        /// When, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+}
+
+/// What may be told about a call to somebody who presents its credential again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallSummary {
+    /// `held`, `forwarded`, `answered`, `captured` or `voided`.
+    pub work: &'static str,
+    /// `none`, `sent`, `confirmed` or `failed`.
+    pub settlement: &'static str,
+}
+
+impl CallState {
+    /// The state after `event`, or why that event cannot happen now.
+    pub fn apply(state: Option<&Self>, event: &Event) -> Result<Self, TransitionError> {
+        match (state, event) {
+            (None, Event::Held(hold)) => Self::held(hold),
+            (Some(_), Event::Held(_)) => Err(TransitionError::AlreadyExists),
+            (None, _) => Err(TransitionError::Unknown { event: event.name() }),
+            (Some(state), _) => state.after(event),
+        }
+    }
+
+    /// Whether a settlement should be started now.
+    pub fn settlement_due(&self) -> bool {
+        self.settlement == Settlement::None
+            && match self.hold.settle_when {
+                SettleWhen::Before => !matches!(self.work, Work::Voided { .. }),
+                SettleWhen::OnFirstByte => matches!(self.work, Work::Answered | Work::Captured(_)),
+                SettleWhen::After => {
+                    matches!(&self.work, Work::Captured(capture) if !capture.charged.is_zero())
+                }
+            }
+    }
+
+    /// What the chain moves when this call is settled, once that is known.
+    pub fn settlement_amount(&self) -> Option<Units> {
+        match (self.hold.settle_when, &self.work) {
+            (SettleWhen::Before | SettleWhen::OnFirstByte, _) => Some(self.hold.held),
+            (SettleWhen::After, Work::Captured(capture)) => Some(capture.charged),
+            (SettleWhen::After, Work::Voided { .. }) => Some(Units::ZERO),
+            (SettleWhen::After, _) => None,
+        }
+    }
+
+    /// Whether something is still to be done for this call; all such calls are resumed at boot.
+    pub fn open(&self) -> bool {
+        let worked = match self.work {
+            Work::Captured(_) => self.receipt.is_some(),
+            Work::Voided { .. } => true,
+            Work::Held | Work::Forwarded | Work::Answered => false,
+        };
+        let settled = match self.settlement {
+            Settlement::None => !self.settlement_due(),
+            Settlement::Sent { .. } => false,
+            Settlement::Confirmed { .. } | Settlement::Failed { .. } => true,
+        };
+        !(worked && settled)
+    }
+
+    /// What the payer was charged: nothing until captured.
+    pub fn charged(&self) -> Units {
+        match &self.work {
+            Work::Captured(capture) => capture.charged,
+            _ => Units::ZERO,
+        }
+    }
+
+    /// Whose credit this call can add to.
+    pub fn credit_key(&self) -> Result<CreditKey, TransitionError> {
+        CreditKey::of(&self.hold.payer, &self.hold.network, &self.hold.asset)
+    }
+
+    /// What this call adds to its payer's credit in its present state: what the chain moves beyond
+    /// the charge, pending until the settlement is confirmed.
+    pub fn credit(&self) -> Result<Credit, AmountError> {
+        let change = match &self.work {
+            Work::Captured(capture) => capture.credited,
+            Work::Voided { .. } => self.settlement_amount().unwrap_or(Units::ZERO),
+            Work::Held | Work::Forwarded | Work::Answered => Units::ZERO,
+        };
+        let change = signed(change)?;
+        Ok(match &self.settlement {
+            Settlement::Confirmed { .. } => Credit {
+                available: change,
+                ..Credit::default()
+            },
+            Settlement::Sent { .. } => Credit {
+                pending: change,
+                ..Credit::default()
+            },
+            Settlement::None if self.settlement_due() => Credit {
+                pending: change,
+                ..Credit::default()
+            },
+            Settlement::None | Settlement::Failed { .. } => Credit::default(),
+        })
+    }
+
+    /// The two state names, without any of the call's content.
+    pub const fn summary(&self) -> CallSummary {
+        CallSummary {
+            work: self.work.name(),
+            settlement: self.settlement.name(),
+        }
+    }
+
+    fn held(hold: &Hold) -> Result<Self, TransitionError> {
+        CreditKey::of(&hold.payer, &hold.network, &hold.asset)?;
+        signed(hold.ceiling)?;
+        if hold.held > hold.ceiling {
+            return Err(TransitionError::HeldAboveCeiling {
+                held: hold.held,
+                ceiling: hold.ceiling,
+            });
+        }
+        Ok(Self {
+            hold: Box::new(hold.clone()),
+            work: Work::Held,
+            forwarded_at_ms: None,
+            answered_at_ms: None,
+            settlement: Settlement::None,
+            receipt: None,
+        })
+    }
+
+    fn after(&self, event: &Event) -> Result<Self, TransitionError> {
+        let mut next = self.clone();
+        match event {
+            Event::Forwarded { at_ms } => {
+                self.may_forward()?;
+                next.work = Work::Forwarded;
+                next.forwarded_at_ms = Some(*at_ms);
+            }
+            Event::Answered { at_ms } => {
+                if self.work != Work::Forwarded {
+                    return Err(self.out_of_order(event));
+                }
+                next.work = Work::Answered;
+                next.answered_at_ms = Some(*at_ms);
+            }
+            Event::Captured(capture) => {
+                if self.work != Work::Answered {
+                    return Err(self.out_of_order(event));
+                }
+                self.check(capture)?;
+                next.work = Work::Captured(capture.clone());
+            }
+            Event::Voided { reason, at_ms } => {
+                match self.work {
+                    Work::Held | Work::Forwarded => {}
+                    Work::Answered if reason.is_ours() => {}
+                    Work::Answered => return Err(TransitionError::VoidAfterAnswer(*reason)),
+                    Work::Captured(_) | Work::Voided { .. } => {
+                        return Err(self.out_of_order(event));
+                    }
+                }
+                next.work = Work::Voided {
+                    reason: *reason,
+                    at_ms: *at_ms,
+                };
+            }
+            Event::Receipted { receipt, .. } => {
+                if self.receipt.is_some() || !matches!(self.work, Work::Captured(_)) {
+                    return Err(TransitionError::ReceiptRefused);
+                }
+                next.receipt = Some(receipt.clone());
+            }
+            Event::SettlementSent { .. }
+            | Event::SettlementConfirmed { .. }
+            | Event::SettlementFailed { .. }
+            | Event::SettlementReorged { .. } => {
+                next.settlement = self.settlement.apply(event, self.settlement_due())?;
+            }
+            Event::Held(_) => return Err(TransitionError::AlreadyExists),
+            Event::WithdrawalRequested(_) => {
+                return Err(TransitionError::OtherKind { event: event.name() });
+            }
+        }
+        Ok(next)
+    }
+
+    fn may_forward(&self) -> Result<(), TransitionError> {
+        match (&self.work, &self.settlement) {
+            (Work::Held, Settlement::Failed { .. }) => Err(TransitionError::ForwardUnpaid),
+            (Work::Held, _) => Ok(()),
+            (Work::Voided { .. }, _) => Err(TransitionError::OutOfOrder {
+                event: "forwarded",
+                state: self.work.name(),
+            }),
+            _ => Err(TransitionError::AlreadyForwarded),
+        }
+    }
+
+    /// charged ≤ held and ≤ the bill, and the credit is exactly what the chain moves beyond it.
+    fn check(&self, capture: &Capture) -> Result<(), TransitionError> {
+        let (charged, held) = (capture.charged, self.hold.held);
+        if charged > held {
+            return Err(TransitionError::ChargedAboveHeld { charged, held });
+        }
+        let bill = capture.total.to_units_ceil(self.hold.asset_decimals)?;
+        if charged > bill {
+            return Err(TransitionError::ChargedAboveBill { charged, bill });
+        }
+        let expected = match self.hold.settle_when {
+            SettleWhen::Before | SettleWhen::OnFirstByte => held.minus(charged)?,
+            SettleWhen::After => Units::ZERO,
+        };
+        if capture.credited != expected {
+            return Err(TransitionError::CreditMismatch {
+                credited: capture.credited,
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    const fn out_of_order(&self, event: &Event) -> TransitionError {
+        TransitionError::OutOfOrder {
+            event: event.name(),
+            state: self.work.name(),
+        }
+    }
+}
+
+impl Work {
+    /// The state's name, for error messages and answers.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Forwarded => "forwarded",
+            Self::Answered => "answered",
+            Self::Captured(_) => "captured",
+            Self::Voided { .. } => "voided",
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not an identifier of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct IdError {
+    /// The form the text should have had; the text itself is never echoed.
+    pub expected: &'static str,
+}
+
+/// Makes a fixed-size byte newtype whose text form is a prefix and lowercase hexadecimal digits.
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $prefix:literal, $form:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// The identifier made of exactly these bytes.
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            /// The bytes behind the text form.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($prefix)?;
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            /// Reads the one canonical form; upper case, other lengths and other prefixes fail.
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let bad = IdError { expected: $form };
+                let digits = text.strip_prefix($prefix).ok_or_else(|| bad.clone())?;
+                if digits.bytes().any(|b| b.is_ascii_uppercase()) {
+                    return Err(bad);
+                }
+                let mut bytes = [0u8; $len];
+                hex::decode_to_slice(digits, &mut bytes).map_err(|_| bad)?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_id!(
+    /// One paid call, named by 128 random bits: `call_` and 32 lowercase hexadecimal digits.
+    CallId, 16, "call_", "call_ and 32 lowercase hexadecimal digits"
+);
+hex_id!(
+    /// One payout of credit, named by 128 random bits: `wd_` and 32 lowercase hexadecimal digits.
+    WithdrawalId, 16, "wd_", "wd_ and 32 lowercase hexadecimal digits"
+);
+hex_id!(
+    /// What a credential can be spent under only once, as 64 lowercase hexadecimal digits.
+    ReplayKey, 32, "", "64 lowercase hexadecimal digits"
+);
+hex_id!(
+    /// The SHA-256 of the paid request, as 64 lowercase hexadecimal digits.
+    RequestHash, 32, "", "64 lowercase hexadecimal digits"
+);
+hex_id!(
+    /// A SHA-256 digest (of a price row, of a log entry), as 64 lowercase hexadecimal digits.
+    Digest32, 32, "", "64 lowercase hexadecimal digits"
+);
+
+/// Either kind of thing whose life the ledger records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EntityId {
+    /// A paid call.
+    Call(CallId),
+    /// A payout of credit.
+    Withdrawal(WithdrawalId),
+}
+
+impl fmt::Display for EntityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(id) => fmt::Display::fmt(id, f),
+            Self::Withdrawal(id) => fmt::Display::fmt(id, f),
+        }
+    }
+}
+
+impl FromStr for EntityId {
+    type Err = IdError;
+
+    /// Reads whichever kind the prefix names.
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.starts_with("wd_") {
+            text.parse().map(Self::Withdrawal)
+        } else {
+            text.parse().map(Self::Call)
+        }
+    }
+}
+
+impl Serialize for EntityId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EntityId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

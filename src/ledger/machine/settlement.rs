@@ -1,0 +1,183 @@
+use super::{Event, TransitionError};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// More transactions than this for one settlement is a fault, not a busy chain.
+const ATTEMPTS_MAX: usize = 64;
+
+/// Where the on-chain side of a call or withdrawal stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Settlement {
+    /// Nothing was ever sent.
+    None,
+    /// A transaction may be on its way; unknown is not unpaid.
+    Sent {
+        /// What was sent last.
+        broadcast: Broadcast,
+    },
+    /// The transfer is on chain.
+    Confirmed {
+        /// What we had sent, if anything: others can submit an authorization too.
+        broadcast: Option<Broadcast>,
+        /// The transaction that moved the money.
+        transaction: String,
+        /// The block it is in.
+        block: u64,
+        /// That block's hash.
+        block_hash: String,
+        /// When this was seen, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+    /// The transfer will not happen; only its being found on chain after all can change this.
+    Failed {
+        /// What we had sent, if anything.
+        broadcast: Option<Broadcast>,
+        /// Why, for the operator.
+        reason: String,
+        /// When, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+}
+
+/// The transactions sent for one settlement: one account, one nonce, so at most one is mined.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broadcast {
+    /// The sending account.
+    pub relayer: String,
+    /// Its nonce.
+    pub lane_nonce: u64,
+    /// The latest signed transaction (0x hexadecimal).
+    pub raw_transaction: String,
+    /// The hashes of all transactions sent, oldest first; never empty.
+    pub transactions: Vec<String>,
+    /// When the latest was sent, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+}
+
+/// The signed bytes are left out: they are long, and say nothing a hash does not.
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast")
+            .field("relayer", &self.relayer)
+            .field("lane_nonce", &self.lane_nonce)
+            .field("transactions", &self.transactions)
+            .field("at_ms", &self.at_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settlement {
+    /// The state's name, for error messages and answers.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sent { .. } => "sent",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Whether the money is known to have moved.
+    pub const fn is_confirmed(&self) -> bool {
+        matches!(self, Self::Confirmed { .. })
+    }
+
+    /// Whether nothing more is expected to happen on chain (short of a reorganisation).
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Confirmed { .. } | Self::Failed { .. })
+    }
+
+    /// The settlement after `event`, which must be one of the settlement events; `due` says
+    /// whether a settlement that has not begun may begin.
+    pub(super) fn apply(&self, event: &Event, due: bool) -> Result<Self, TransitionError> {
+        let name = event.name();
+        match (self, event) {
+            (Self::None, Event::SettlementSent { .. } | Event::SettlementFailed { .. }) if !due => {
+                Err(TransitionError::SettlementNotDue { event: name })
+            }
+            (Self::None, Event::SettlementSent { .. }) => {
+                Broadcast::after(None, event).map(|broadcast| Self::Sent { broadcast })
+            }
+            (Self::Sent { broadcast }, Event::SettlementSent { .. }) => {
+                Broadcast::after(Some(broadcast), event).map(|broadcast| Self::Sent { broadcast })
+            }
+            (Self::None | Self::Sent { .. }, Event::SettlementFailed { reason, at_ms }) => {
+                Ok(Self::Failed {
+                    broadcast: self.broadcast().cloned(),
+                    reason: reason.clone(),
+                    at_ms: *at_ms,
+                })
+            }
+            (
+                Self::Sent { .. } | Self::Failed { .. },
+                Event::SettlementConfirmed {
+                    transaction,
+                    block,
+                    block_hash,
+                    at_ms,
+                },
+            ) => Ok(Self::Confirmed {
+                broadcast: self.broadcast().cloned(),
+                transaction: transaction.clone(),
+                block: *block,
+                block_hash: block_hash.clone(),
+                at_ms: *at_ms,
+            }),
+            // With nothing of ours on its way there is nothing to wait for: it may be due again.
+            (Self::Confirmed { broadcast, .. }, Event::SettlementReorged { .. }) => {
+                Ok(broadcast.clone().map_or(Self::None, |broadcast| Self::Sent { broadcast }))
+            }
+            _ => Err(TransitionError::SettlementOutOfOrder {
+                event: name,
+                state: self.name(),
+            }),
+        }
+    }
+
+    /// What we sent, if anything.
+    pub const fn broadcast(&self) -> Option<&Broadcast> {
+        match self {
+            Self::None => None,
+            Self::Sent { broadcast } => Some(broadcast),
+            Self::Confirmed { broadcast, .. } | Self::Failed { broadcast, .. } => {
+                broadcast.as_ref()
+            }
+        }
+    }
+}
+
+impl Broadcast {
+    fn after(before: Option<&Self>, event: &Event) -> Result<Self, TransitionError> {
+        let Event::SettlementSent {
+            relayer,
+            lane_nonce,
+            transaction,
+            raw_transaction,
+            at_ms,
+        } = event
+        else {
+            return Err(TransitionError::OtherKind { event: event.name() });
+        };
+        let mut transactions = match before {
+            None => Vec::new(),
+            Some(b) if b.relayer == *relayer && b.lane_nonce == *lane_nonce => {
+                b.transactions.clone()
+            }
+            Some(_) => return Err(TransitionError::LaneChanged),
+        };
+        if !transactions.contains(transaction) {
+            if transactions.len() >= ATTEMPTS_MAX {
+                return Err(TransitionError::TooManyAttempts);
+            }
+            transactions.push(transaction.clone());
+        }
+        Ok(Self {
+            relayer: relayer.clone(),
+            lane_nonce: *lane_nonce,
+            raw_transaction: raw_transaction.clone(),
+            transactions,
+            at_ms: *at_ms,
+        })
+    }
+}

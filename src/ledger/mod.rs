@@ -1,0 +1,36 @@
+//! What is owed, by whom, and how we know: a pure state machine per call and per withdrawal, a
+//! hash-chained log of their events, and one writer that makes many of them durable at once.
+//!
+//! Everything an answer or a transaction depends on is recorded here first. A method that returned
+//! `Ok` has been synced to disk; one that returned an error may or may not be found after a
+//! restart, and the ledger then takes nothing more until it is opened again.
+
+mod answer;
+mod batch;
+mod book;
+mod error;
+mod handle;
+mod keys;
+mod log;
+pub mod machine;
+mod store;
+mod verify;
+mod writer;
+
+pub use answer::Answer;
+pub use batch::CreditEntry;
+pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
+pub use handle::{Ledger, OpenItems};
+pub use log::LogEntry;
+pub use machine::{
+    Broadcast, CallId, CallState, CallSummary, Capture, Credit, CreditKey, Digest32, EntityId,
+    Event, Hold, IdError, ReplayKey, RequestHash, SettleWhen, Settlement, TransitionError,
+    VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
+};
+pub use store::{
+    Head, MemoryDisk, MemoryFault, MemoryStore, Pair, SledStore, Store, StoreError, Write,
+};
+pub use verify::{Fault, Totals, VerifyReport};
+
+#[cfg(test)]
+mod tests;
