@@ -1,4 +1,8 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a test stops where it fails"
+)]
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -30,24 +34,57 @@ fn members_are_found_where_they_stand() {
 #[test]
 fn what_is_not_one_json_object_is_refused() {
     let bad = [
-        "", " ", "{", "}", "{\"a\":1}}", "{\"a\":1} x", "{\"a\":01}", "{\"a\" 1}", "{\"a\":1,}", "{,}",
-        "{\"a\":[1,]}", "{\"a\":\"\\x\"}", "{\"a\":\"\n\"}", "{a:1}", "{\"a\":tru}", "{\"a\":1 2}", "{\"a\":}",
-        "{\"a\":{\"b\"}}", "{\"a\":[}]}", "\u{feff}{}", "{\"a\":NaN}", "{\"\\ud800\":1}", "{\"a\":1}{\"b\":2}",
+        "",
+        " ",
+        "{",
+        "}",
+        "{\"a\":1}}",
+        "{\"a\":1} x",
+        "{\"a\":01}",
+        "{\"a\" 1}",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\":[1,]}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\n\"}",
+        "{a:1}",
+        "{\"a\":tru}",
+        "{\"a\":1 2}",
+        "{\"a\":}",
+        "{\"a\":{\"b\"}}",
+        "{\"a\":[}]}",
+        "\u{feff}{}",
+        "{\"a\":NaN}",
+        "{\"\\ud800\":1}",
+        "{\"a\":1}{\"b\":2}",
     ];
     for text in bad {
-        assert!(matches!(parse(text), Err(JsonError::Syntax { .. })), "{text:?} was {:?}", parse(text));
+        assert!(
+            matches!(parse(text), Err(JsonError::Syntax { .. })),
+            "{text:?} was {:?}",
+            parse(text)
+        );
     }
     for text in ["[]", "1", "\"{}\"", "null", "[{\"a\":1}]"] {
-        assert!(matches!(parse(text), Err(JsonError::NotAnObject)), "{text:?}");
+        assert!(
+            matches!(parse(text), Err(JsonError::NotAnObject)),
+            "{text:?}"
+        );
     }
     let utf8 = Object::parse(b"{\"a\":\"\xff\"}", &Limits::default());
     assert!(matches!(utf8, Err(JsonError::Syntax { offset: 6, .. })));
     let at = parse("{\n\"a\": x}");
-    assert!(matches!(at, Err(JsonError::Syntax { offset: 7, .. })), "{at:?}");
+    assert!(
+        matches!(at, Err(JsonError::Syntax { offset: 7, .. })),
+        "{at:?}"
+    );
     for text in ["{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}"] {
         assert!(matches!(parse(text), Err(JsonError::DuplicateKey(k)) if k == "a"));
     }
-    assert!(parse("{\"o\":{\"a\":1,\"a\":2}}").is_ok(), "nested keys are not ours to judge");
+    assert!(
+        parse("{\"o\":{\"a\":1,\"a\":2}}").is_ok(),
+        "nested keys are not ours to judge"
+    );
 }
 
 #[test]
@@ -59,38 +96,98 @@ fn depth_and_size_are_bounded_without_overflow() {
         assert_eq!(parse(&nested(n)).err(), Some(JsonError::TooDeep));
     }
     assert_eq!(parse(&"[".repeat(10_000)).err(), Some(JsonError::TooDeep));
-    assert_eq!(parse(&"{\"a\":".repeat(10_000)).err(), Some(JsonError::TooDeep));
+    assert_eq!(
+        parse(&"{\"a\":".repeat(10_000)).err(),
+        Some(JsonError::TooDeep)
+    );
     let deep_text = format!("{{\"a\":\"{}\"}}", "[".repeat(10_000));
     assert!(parse(&deep_text).is_ok(), "brackets in a string are text");
-    let small = Limits { bytes_max: 4, ..Limits::default() };
-    assert!(matches!(Object::parse(b"{   }", &small), Err(JsonError::TooLarge)));
+    let small = Limits {
+        bytes_max: 4,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        Object::parse(b"{   }", &small),
+        Err(JsonError::TooLarge)
+    ));
 }
 
 #[test]
 fn a_splice_changes_the_named_members_only() {
     let text = "{ \"model\" : \"a\",\n  \"n\":1.0e2 , \"stream\":true }";
     assert_eq!(
-        edited(text, |s| { s.set("model", "\"b\"".into()).set("user", "\"u\"".into()); }),
+        edited(text, |s| {
+            s.set("model", "\"b\"".into()).set("user", "\"u\"".into());
+        }),
         "{ \"model\" : \"b\",\n  \"n\":1.0e2 , \"stream\":true,\"user\":\"u\" }"
     );
-    assert_eq!(edited(text, |s| { s.remove("model"); }), "{ \"n\":1.0e2 , \"stream\":true }");
-    assert_eq!(edited(text, |s| { s.remove("n"); }), "{ \"model\" : \"a\" , \"stream\":true }");
-    assert_eq!(edited(text, |s| { s.remove("stream"); }), "{ \"model\" : \"a\",\n  \"n\":1.0e2 }");
-    assert_eq!(edited(text, |s| { s.remove("n").remove("stream").remove("model"); }), "{  }");
     assert_eq!(
-        edited(text, |s| { s.remove("stream").remove("n").remove("model").set("x", "1".into()); }),
+        edited(text, |s| {
+            s.remove("model");
+        }),
+        "{ \"n\":1.0e2 , \"stream\":true }"
+    );
+    assert_eq!(
+        edited(text, |s| {
+            s.remove("n");
+        }),
+        "{ \"model\" : \"a\" , \"stream\":true }"
+    );
+    assert_eq!(
+        edited(text, |s| {
+            s.remove("stream");
+        }),
+        "{ \"model\" : \"a\",\n  \"n\":1.0e2 }"
+    );
+    assert_eq!(
+        edited(text, |s| {
+            s.remove("n").remove("stream").remove("model");
+        }),
+        "{  }"
+    );
+    assert_eq!(
+        edited(text, |s| {
+            s.remove("stream")
+                .remove("n")
+                .remove("model")
+                .set("x", "1".into());
+        }),
         "{ \"x\":1 }"
     );
-    assert_eq!(edited("{}", |s| { s.set("a", "1".into()).set("b", "2".into()); }), "{\"a\":1,\"b\":2}");
-    assert_eq!(edited("{}", |s| { s.set("a", "1".into()).remove("a"); }), "{}");
-    assert_eq!(edited("{\"a\":1}", |s| { s.set("a", "2".into()).set("a", "3".into()); }), "{\"a\":3}");
-    assert_eq!(edited("{\"a\":1}", |s| { s.remove("zz"); }), "{\"a\":1}");
+    assert_eq!(
+        edited("{}", |s| {
+            s.set("a", "1".into()).set("b", "2".into());
+        }),
+        "{\"a\":1,\"b\":2}"
+    );
+    assert_eq!(
+        edited("{}", |s| {
+            s.set("a", "1".into()).remove("a");
+        }),
+        "{}"
+    );
+    assert_eq!(
+        edited("{\"a\":1}", |s| {
+            s.set("a", "2".into()).set("a", "3".into());
+        }),
+        "{\"a\":3}"
+    );
+    assert_eq!(
+        edited("{\"a\":1}", |s| {
+            s.remove("zz");
+        }),
+        "{\"a\":1}"
+    );
 }
 
 #[test]
 fn the_canonical_text_does_not_depend_on_order() {
-    let a: Value = serde_json::from_str("{\"b\":[1,2.5,null],\"a\":{\"z\":\"\\u00e9\",\"y\":true}}").unwrap();
-    assert_eq!(canonical(&a), "{\"a\":{\"y\":true,\"z\":\"é\"},\"b\":[1,2.5,null]}");
+    let a: Value =
+        serde_json::from_str("{\"b\":[1,2.5,null],\"a\":{\"z\":\"\\u00e9\",\"y\":true}}").unwrap();
+    assert_eq!(
+        canonical(&a),
+        "{\"a\":{\"y\":true,\"z\":\"é\"},\"b\":[1,2.5,null]}"
+    );
     assert_eq!(canonical(&json!({})), "{}");
 }
 
@@ -119,7 +216,10 @@ fn object() -> impl Strategy<Value = (Vec<String>, String)> {
         let mut texts = Vec::new();
         for (key, value, before, after) in members {
             if !keys.contains(&key) {
-                texts.push(format!("{before}{}{after}:{before}{value}{after}", json!(key)));
+                texts.push(format!(
+                    "{before}{}{after}:{before}{value}{after}",
+                    json!(key)
+                ));
                 keys.push(key);
             }
         }
