@@ -1,0 +1,429 @@
+//! What the chain says: of the lane's key, of its transactions, and of blocks that were there before.
+
+use super::job::{Authorization, FailReason, Job, LaneEventKind, Outcome, Settled};
+use super::lane::Lane;
+use super::policy::Unhealthy;
+use super::verdict::{Verdict, judge};
+use super::work::{Mined, Stage, Work};
+use crate::chain::bindings::IEip3009Token;
+use crate::chain::preflight::decode;
+use crate::chain::rpc::Answer;
+use crate::chain::{ChainError, Head, Receipt};
+use alloy::primitives::{B256, U64, U128, U256};
+use alloy::sol_types::{SolCall, SolEvent};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
+
+/// Works whose receipts are asked at once: nonces are mined in order, so the first tell whether the
+/// next need asking.
+const WINDOW: usize = 32;
+
+/// Blocks of logs asked for at once when an authorization's execution is searched.
+const SEARCH_SPAN: u64 = 2_000;
+
+/// One look at the chain.
+#[derive(Debug)]
+pub(super) struct Sky {
+    pub(super) head: Head,
+    /// The key's next nonce by mined transactions.
+    pub(super) mined: u64,
+    /// The same, counting those the node holds unmined.
+    pub(super) pending: u64,
+    pub(super) balance: U256,
+    pub(super) tip: u128,
+}
+
+impl Lane {
+    pub(super) async fn look(&mut self) -> Result<Sky, ChainError> {
+        let mut batch = self.rpc.batch();
+        let head: Answer<Head> = batch.ask("eth_getBlockByNumber", &("latest", false))?;
+        let mined: Answer<U64> = batch.ask("eth_getTransactionCount", &(self.relayer, "latest"))?;
+        let pending: Answer<U64> =
+            batch.ask("eth_getTransactionCount", &(self.relayer, "pending"))?;
+        let balance: Answer<U256> = batch.ask("eth_getBalance", &(self.relayer, "latest"))?;
+        let tip: Answer<U128> = batch.ask("eth_maxPriorityFeePerGas", &())?;
+        batch.send().await?;
+        let sky = Sky {
+            head: head.get().await?,
+            mined: mined.get().await?.to(),
+            pending: pending.get().await?.to(),
+            balance: balance.get().await?,
+            // Not every node suggests a tip; the policy's least is good enough then.
+            tip: tip
+                .get()
+                .await
+                .map_or(0, |tip| tip.to::<u128>())
+                .max(self.policy.tip_per_gas_min),
+        };
+        self.balance = sky.balance;
+        self.nonce_floor.get_or_insert(sky.pending);
+        if sky.balance < self.policy.balance_min {
+            self.caution = Some(Unhealthy::OutOfGas {
+                relayer: self.relayer,
+                balance: sky.balance,
+                needed: self.policy.balance_min,
+            });
+        }
+        Ok(sky)
+    }
+
+    /// Looks for the receipts of everything sent, and for nonces that others used.
+    pub(super) async fn find_mined(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        let mut open: Vec<(bool, u64, u64)> = self
+            .works
+            .iter()
+            .filter(|(_, work)| work.mined().is_none() && !work.tries.is_empty())
+            .map(|(seq, work)| match work.flight() {
+                Some(flight) => (!flight.unchecked, flight.nonce, *seq),
+                None => (true, 0, *seq),
+            })
+            .collect();
+        open.sort_unstable();
+        for window in open.chunks(WINDOW) {
+            let checked = window.iter().all(|(checked, ..)| *checked);
+            let seqs: Vec<u64> = window.iter().map(|(.., seq)| *seq).collect();
+            let mut found = self.receipts_of(&seqs).await?;
+            let mut open_still = false;
+            for seq in seqs {
+                match found.remove(&seq) {
+                    Some(receipt) => self.settle_by(seq, &receipt).await?,
+                    None => open_still |= !self.settle_without_receipt(seq, sky).await?,
+                }
+            }
+            if open_still && checked {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The best receipt of each job's tries: of several mined ones, that which moved the money.
+    async fn receipts_of(&self, seqs: &[u64]) -> Result<BTreeMap<u64, Receipt>, ChainError> {
+        let mut asked = Vec::new();
+        for seq in seqs {
+            if let Some(work) = self.works.get(seq) {
+                asked.extend(work.tries.iter().map(|t| (*seq, (t.sent.transaction,))));
+            }
+        }
+        let params: Vec<_> = asked.iter().map(|(_, params)| *params).collect();
+        let answers = self
+            .rpc
+            .many::<_, Option<Receipt>>("eth_getTransactionReceipt", &params)
+            .await?;
+        let mut found: BTreeMap<u64, (Verdict, Receipt)> = BTreeMap::new();
+        for ((seq, _), answer) in asked.into_iter().zip(answers) {
+            let Some(receipt) = answer? else { continue };
+            let verdict = self
+                .works
+                .get(&seq)
+                .and_then(Work::job)
+                .map_or(Verdict::Quiet, |job| judge(&receipt, &job.expect));
+            if found.get(&seq).is_none_or(|(best, _)| *best < verdict) {
+                found.insert(seq, (verdict, receipt));
+            }
+        }
+        Ok(found
+            .into_iter()
+            .map(|(seq, (_, receipt))| (seq, receipt))
+            .collect())
+    }
+
+    /// Decides by the receipt of an own transaction.
+    async fn settle_by(&mut self, seq: u64, receipt: &Receipt) -> Result<(), ChainError> {
+        let Some(work) = self.works.get(&seq) else {
+            return Ok(());
+        };
+        let Some(job) = work.job().cloned() else {
+            self.remove(seq);
+            self.moved = true;
+            return Ok(());
+        };
+        let outcome = match judge(receipt, &job.expect) {
+            Verdict::Moved => Outcome::Settled(place(receipt)),
+            Verdict::Quiet => Outcome::Failed(FailReason::TransferEventMismatch),
+            Verdict::Reverted => match job.authorization {
+                // Most often someone was faster with the same authorization, and it counts.
+                Some(authorization) if self.is_used(authorization).await? => {
+                    self.search(seq, &job, authorization).await?;
+                    return Ok(());
+                }
+                _ => Outcome::Failed(FailReason::Reverted),
+            },
+        };
+        self.mine(seq, outcome, receipt);
+        Ok(())
+    }
+
+    /// Decides without a receipt where that can be done; answers whether the job is decided.
+    async fn settle_without_receipt(&mut self, seq: u64, sky: &Sky) -> Result<bool, ChainError> {
+        let Some(work) = self.works.get_mut(&seq) else {
+            return Ok(true);
+        };
+        let Some(flight) = work.flight_mut() else {
+            return Ok(true);
+        };
+        let nonce = flight.nonce;
+        let consumed = sky.mined > nonce || flight.too_low;
+        flight.strikes = if consumed { flight.strikes + 1 } else { 0 };
+        // Twice, because the count and the receipt may come from nodes a block apart.
+        let consumed = flight.strikes >= 2;
+        if !consumed && !flight.unchecked {
+            return Ok(false);
+        }
+        let Some(job) = work.job().cloned() else {
+            self.remove(seq);
+            return Ok(true);
+        };
+        if let Some(authorization) = job.authorization
+            && self.is_used(authorization).await?
+        {
+            return self.search(seq, &job, authorization).await;
+        }
+        if let Some(flight) = self.works.get_mut(&seq).and_then(Work::flight_mut) {
+            flight.unchecked = false;
+        }
+        if !consumed {
+            return Ok(false);
+        }
+        // An authorization is executed once whatever we send; a plain transfer only by its nonce.
+        let resendable = job.authorization.is_some() || self.is_consumed_deep(nonce, sky).await?;
+        if resendable {
+            self.refresh(seq);
+        }
+        Ok(resendable)
+    }
+
+    fn refresh(&mut self, seq: u64) {
+        if let Some(work) = self.works.get_mut(&seq) {
+            tracing::warn!(relayer = %self.relayer, "a nonce of the lane was used by someone else");
+            work.stage = Stage::Fresh { revert_since: None };
+            self.moved = true;
+        }
+    }
+
+    /// Whether the nonce was already used in a block that no reorg will take back.
+    async fn is_consumed_deep(&self, nonce: u64, sky: &Sky) -> Result<bool, ChainError> {
+        let depth = sky.head.number().saturating_sub(self.policy.final_depth);
+        let count: U64 = self
+            .rpc
+            .request(
+                "eth_getTransactionCount",
+                (self.relayer, U64::from(depth)),
+            )
+            .await?;
+        Ok(count.to::<u64>() > nonce)
+    }
+
+    pub(super) async fn is_used(&self, authorization: Authorization) -> Result<bool, ChainError> {
+        let call = IEip3009Token::authorizationStateCall {
+            authorizer: authorization.from,
+            nonce: authorization.nonce,
+        };
+        let answer = self
+            .rpc
+            .call(authorization.asset, &call.abi_encode().into())
+            .await?;
+        decode::<IEip3009Token::authorizationStateCall>(&answer)
+    }
+
+    /// Finds who executed, or called off, a used authorization; answers whether that decided the job.
+    pub(super) async fn search(
+        &mut self,
+        seq: u64,
+        job: &Job,
+        authorization: Authorization,
+    ) -> Result<bool, ChainError> {
+        let due = self.works.get(&seq).is_some_and(|w| w.search.is_due());
+        if !due {
+            return Ok(false);
+        }
+        let found = self.execution_of(authorization).await?;
+        let Some((receipt, canceled)) = found else {
+            // Stays open: "used" without a trace is unknown, not failed.
+            tracing::warn!(job = %job.id, "the execution of a used authorization is not found");
+            if let Some(work) = self.works.get_mut(&seq) {
+                work.search.push_back();
+            }
+            return Ok(false);
+        };
+        let outcome = match judge(&receipt, &job.expect) {
+            Verdict::Moved => Outcome::Settled(place(&receipt)),
+            _ if canceled => Outcome::Failed(FailReason::AuthorizationCanceled),
+            _ => Outcome::Failed(FailReason::TransferEventMismatch),
+        };
+        self.mine(seq, outcome, &receipt);
+        Ok(true)
+    }
+
+    /// Searches the token's logs backwards for the transaction that ended the authorization.
+    async fn execution_of(
+        &self,
+        authorization: Authorization,
+    ) -> Result<Option<(Receipt, bool)>, ChainError> {
+        let canceled = IEip3009Token::AuthorizationCanceled::SIGNATURE_HASH;
+        let topics = [
+            vec![IEip3009Token::AuthorizationUsed::SIGNATURE_HASH, canceled],
+            vec![authorization.from.into_word()],
+            vec![authorization.nonce],
+        ];
+        let mut end = self.rpc.latest_block().await?.number();
+        let last = end.saturating_sub(self.policy.search_blocks_max);
+        let mut span = SEARCH_SPAN;
+        loop {
+            let start = end.saturating_sub(span - 1).max(last);
+            let logs = match self.rpc.logs(authorization.asset, &topics, start, end).await {
+                Ok(logs) => logs,
+                Err(ChainError::Refused { .. }) if span > 1 => {
+                    span /= 2;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(log) = logs.iter().find(|log| !log.removed) {
+                let Some(transaction) = log.transaction_hash else {
+                    return Ok(None);
+                };
+                let receipt = self.rpc.receipt(transaction).await?;
+                let canceled = log.topic0() == Some(&canceled);
+                return Ok(receipt.map(|receipt| (receipt, canceled)));
+            }
+            if start <= last {
+                return Ok(None);
+            }
+            end = start - 1;
+        }
+    }
+
+    fn mine(&mut self, seq: u64, outcome: Outcome, receipt: &Receipt) {
+        let Some(work) = self.works.get_mut(&seq) else {
+            return;
+        };
+        let own = work
+            .tries
+            .iter()
+            .find(|t| t.sent.transaction == receipt.transaction())
+            .filter(|t| t.sent.relayer == self.relayer);
+        if let Some(own) = own {
+            let used = own.sent.lane_nonce.saturating_add(1);
+            self.nonce_floor = Some(self.nonce_floor.map_or(used, |floor| floor.max(used)));
+        }
+        work.stage = Stage::Mined(Mined {
+            outcome,
+            transaction: receipt.transaction(),
+            block: receipt.block(),
+            block_hash: receipt.block_hash(),
+            missing_since: None,
+        });
+        // The block may be older than the newest one, for which all was found in place.
+        self.watched_head = None;
+        self.moved = true;
+    }
+
+    /// Checks, once for each new head, that every watched block is still in its place.
+    pub(super) async fn watch(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        if self.watched_head == Some(sky.head.hash()) {
+            return Ok(());
+        }
+        let mut blocks: BTreeMap<(u64, B256), Vec<u64>> = BTreeMap::new();
+        for (seq, work) in &self.works {
+            if let Some(mined) = work.mined() {
+                let block = (mined.block, mined.block_hash);
+                blocks.entry(block).or_default().push(*seq);
+            }
+        }
+        let params: Vec<_> = blocks
+            .keys()
+            .map(|(number, _)| (U64::from(*number), false))
+            .collect();
+        let answers = self
+            .rpc
+            .many::<_, Option<Head>>("eth_getBlockByNumber", &params)
+            .await?;
+        let mut all_in_place = true;
+        for (((number, hash), seqs), answer) in blocks.into_iter().zip(answers) {
+            let there = answer?.map(|block| block.hash());
+            for seq in seqs {
+                match there {
+                    Some(there) if there == hash => self.in_place(seq, number, sky).await,
+                    Some(_) => self.reorged(seq).await,
+                    None => {
+                        all_in_place = false;
+                        self.missing(seq).await;
+                    }
+                }
+            }
+        }
+        self.watched_head = all_in_place.then(|| sky.head.hash());
+        Ok(())
+    }
+
+    async fn in_place(&mut self, seq: u64, block: u64, sky: &Sky) {
+        let depth = self.policy.final_depth.max(self.policy.confirmations);
+        let told = self.works.get_mut(&seq).is_some_and(|work| {
+            if let Stage::Mined(mined) = &mut work.stage {
+                mined.missing_since = None;
+            }
+            work.told
+        });
+        if told && sky.head.number() >= block.saturating_add(depth) {
+            self.emit(seq, LaneEventKind::Final).await;
+            self.remove(seq);
+        }
+    }
+
+    /// A node that is behind does not have the block either: believed only when it stays so.
+    async fn missing(&mut self, seq: u64) {
+        let doubt = self.policy.doubt;
+        let Some(work) = self.works.get_mut(&seq) else {
+            return;
+        };
+        let Stage::Mined(mined) = &mut work.stage else {
+            return;
+        };
+        let since = *mined.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= doubt {
+            self.reorged(seq).await;
+        }
+    }
+
+    async fn reorged(&mut self, seq: u64) {
+        let Some(work) = self.works.get_mut(&seq) else {
+            return;
+        };
+        let Some(transaction) = work.mined().map(|mined| mined.transaction) else {
+            return;
+        };
+        let told = work.told;
+        work.unmine(transaction, self.relayer, self.policy.bump_after);
+        self.moved = true;
+        if told {
+            self.emit(seq, LaneEventKind::Reorged { transaction }).await;
+        }
+    }
+
+    /// Tells the outcomes that have the wanted confirmations.
+    pub(super) async fn tell_outcomes(&mut self, sky: &Sky) {
+        let confirmations = self.policy.confirmations;
+        let deep = |mined: &Mined| {
+            sky.head.number().saturating_add(1) >= mined.block.saturating_add(confirmations)
+        };
+        let ready: Vec<(u64, Outcome)> = self
+            .works
+            .iter()
+            .filter(|(_, work)| !work.told)
+            .filter_map(|(seq, work)| Some((*seq, work.mined().filter(|m| deep(m))?)))
+            .map(|(seq, mined)| (seq, mined.outcome.clone()))
+            .collect();
+        for (seq, outcome) in ready {
+            self.tell(seq, outcome).await;
+        }
+    }
+}
+
+fn place(receipt: &Receipt) -> Settled {
+    Settled {
+        transaction: receipt.transaction(),
+        block: receipt.block(),
+        block_hash: receipt.block_hash(),
+    }
+}

@@ -1,0 +1,438 @@
+//! What the lane sends: first, again, dearer, and into gaps.
+
+use super::fees::{Fees, gas_limit};
+use super::job::{FailReason, LaneEventKind, Outcome, Sent};
+use super::lane::Lane;
+use super::look::Sky;
+use super::policy::Unhealthy;
+use super::verdict::{Broadcast, broadcast};
+use super::work::{Flight, Stage, Try, Work};
+use crate::chain::ChainError;
+use crate::chain::rpc::call_params;
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::eips::eip2718::Encodable2718;
+use alloy::primitives::{B256, Bytes, TxKind, U64, U256};
+use alloy::signers::SignerSync;
+use futures::future::join_all;
+use std::collections::BTreeSet;
+use tokio::time::Instant;
+
+/// Most lost nonces filled in one round.
+const FILLS_MAX: usize = 16;
+
+/// Gas of a plain transfer of the native coin.
+const FILLER_GAS: u64 = 21_000;
+
+/// A signed transaction on its way through the outbox to the node.
+struct Draft {
+    seq: u64,
+    attempt: Try,
+}
+
+impl Lane {
+    /// Sends jobs that have no live transaction, as many as may fly.
+    pub(super) async fn launch(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        let room = self
+            .policy
+            .in_flight_max
+            .saturating_sub(self.flying().count());
+        let fresh: Vec<u64> = self
+            .works
+            .iter()
+            .filter(|(_, work)| work.is_fresh())
+            .map(|(seq, _)| *seq)
+            .take(room)
+            .collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let mut ready = Vec::new();
+        for (seq, estimate) in self.estimates(&fresh).await? {
+            if let Some(gas) = self.admit(seq, estimate).await? {
+                ready.push((seq, gas));
+            }
+        }
+        let Some(fees) = self.fees(sky) else {
+            return Ok(());
+        };
+        let mut committed: U256 = self
+            .flying()
+            .filter_map(|(_, work, _)| work.live(self.relayer))
+            .map(Try::cost_max)
+            .sum();
+        let mut nonce = self.next_nonce(sky);
+        let mut drafts = Vec::new();
+        for (seq, gas) in ready {
+            let Some(attempt) = self.sign(seq, nonce, gas, fees) else {
+                continue;
+            };
+            committed = committed.saturating_add(attempt.cost_max());
+            if committed > sky.balance {
+                self.out_of_gas(sky.balance, committed);
+                break;
+            }
+            drafts.push(Draft { seq, attempt });
+            nonce += 1;
+        }
+        self.send(drafts).await
+    }
+
+    /// Simulates the calls of many jobs at once.
+    async fn estimates(
+        &self,
+        seqs: &[u64],
+    ) -> Result<Vec<(u64, Result<U64, ChainError>)>, ChainError> {
+        let calls: Vec<_> = seqs
+            .iter()
+            .filter_map(|seq| {
+                let job = self.works.get(seq)?.job()?;
+                let call = call_params(Some(self.relayer), job.to, &job.calldata);
+                Some((*seq, call))
+            })
+            .collect();
+        let params: Vec<_> = calls.iter().map(|(_, params)| params.clone()).collect();
+        let answers = self.rpc.many("eth_estimateGas", &params).await?;
+        Ok(calls.into_iter().map(|(seq, _)| seq).zip(answers).collect())
+    }
+
+    /// The gas limit of a job that may be sent; one that must not be is decided or left waiting.
+    async fn admit(
+        &mut self,
+        seq: u64,
+        estimate: Result<U64, ChainError>,
+    ) -> Result<Option<u64>, ChainError> {
+        let reason = match estimate {
+            Ok(estimate) => {
+                let gas = gas_limit(estimate.to());
+                if gas <= self.policy.gas_limit_max {
+                    return Ok(Some(gas));
+                }
+                FailReason::GasAboveCap
+            }
+            Err(ChainError::Reverted(reason)) => FailReason::Simulation(reason),
+            Err(unknown) => {
+                self.caution = Some(Unhealthy::Node(unknown));
+                return Ok(None);
+            }
+        };
+        let Some(work) = self.works.get_mut(&seq) else {
+            return Ok(None);
+        };
+        let (Some(job), Stage::Fresh { revert_since }) = (work.job().cloned(), &mut work.stage)
+        else {
+            return Ok(None);
+        };
+        let since = *revert_since.get_or_insert_with(Instant::now);
+        if let Some(authorization) = job.authorization
+            && self.is_used(authorization).await?
+        {
+            self.search(seq, &job, authorization).await?;
+            return Ok(None);
+        }
+        // A transaction of another key of ours may still be mined: that is unknown, not failed.
+        let foreign = self
+            .works
+            .get(&seq)
+            .is_some_and(|w| w.tries.iter().any(|t| t.sent.relayer != self.relayer));
+        if since.elapsed() >= self.policy.doubt && !foreign {
+            self.tell(seq, Outcome::Failed(reason)).await;
+            self.remove(seq);
+        }
+        Ok(None)
+    }
+
+    /// Sends again what the node forgot, raises fees of what is stuck, and fills lost nonces.
+    pub(super) async fn repair(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        self.resend(sky).await?;
+        self.bump(sky).await?;
+        self.heal(sky).await
+    }
+
+    async fn resend(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        let relayer = self.relayer;
+        let mut again = Vec::new();
+        for (seq, work) in &mut self.works {
+            let Some(raw) = work.live(relayer).map(|t| t.raw().clone()) else {
+                continue;
+            };
+            let Some(flight) = work.flight_mut() else {
+                continue;
+            };
+            let forgotten = sky.pending <= flight.nonce && !flight.unchecked;
+            if forgotten && flight.resend.is_due() {
+                flight.resend.push_back();
+                again.push((flight.nonce, *seq, raw));
+            }
+        }
+        again.sort_unstable_by_key(|(nonce, ..)| *nonce);
+        self.broadcast(again.into_iter().map(|(_, seq, raw)| (seq, raw)).collect())
+            .await
+    }
+
+    async fn bump(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        let now = Instant::now();
+        let due: Vec<(u64, Try)> = self
+            .flying()
+            .filter(|(_, work, nonce)| {
+                sky.mined <= *nonce
+                    && work.flight().is_some_and(|f| f.bump_at <= now && !f.unchecked)
+            })
+            .filter_map(|(seq, work, _)| Some((seq, work.live(self.relayer)?.clone())))
+            // Behind the first unmined one, only what the base fee has outgrown needs more.
+            .filter(|(_, live)| {
+                live.sent.lane_nonce == sky.mined
+                    || live.fees.max_fee < sky.head.base_fee().saturating_add(live.fees.tip)
+                    || live.fees.max_fee == 0
+            })
+            .take(self.policy.in_flight_max)
+            .collect();
+        let cap = self.policy.fee_per_gas_max;
+        let mut drafts = Vec::new();
+        for (seq, live) in due {
+            if let Some(flight) = self.works.get_mut(&seq).and_then(Work::flight_mut) {
+                flight.bump_at = now + self.policy.bump_after;
+            }
+            let suggested = Fees::suggest(sky.head.base_fee(), sky.tip, cap);
+            let bumped = suggested
+                .and_then(|suggested| live.fees.bumped(suggested, self.policy.bump_percent, cap));
+            let fees = match bumped {
+                Ok(fees) => fees,
+                Err(asked) => {
+                    self.fee_above_cap(asked);
+                    continue;
+                }
+            };
+            let gas = if live.gas == 0 {
+                self.policy.gas_limit_max
+            } else {
+                live.gas
+            };
+            if let Some(attempt) = self.sign(seq, live.sent.lane_nonce, gas, fees) {
+                drafts.push(Draft { seq, attempt });
+            }
+        }
+        self.send(drafts).await
+    }
+
+    /// Gives lost nonces below ours a transaction, so that ours can be mined.
+    async fn heal(&mut self, sky: &Sky) -> Result<(), ChainError> {
+        let flown: BTreeSet<u64> = self.flying().map(|(.., nonce)| nonce).collect();
+        let Some(top) = flown.last().copied() else {
+            self.gap = None;
+            self.stuck = None;
+            return Ok(());
+        };
+        // The node holds a transaction at the nonces below its pending count, even if we do not know
+        // it; only when that does not get mined for long is it outbid.
+        let stuck_long = self.policy.bump_after.saturating_mul(4);
+        let low = if stands(&mut self.stuck, sky.mined).elapsed() >= stuck_long {
+            sky.mined
+        } else {
+            sky.mined.max(sky.pending)
+        };
+        let gaps: Vec<u64> = (low..top)
+            .filter(|nonce| !flown.contains(nonce))
+            .take(FILLS_MAX)
+            .collect();
+        let Some(first) = gaps.first().copied() else {
+            self.gap = None;
+            return Ok(());
+        };
+        if stands(&mut self.gap, first).elapsed() < self.policy.doubt {
+            return Ok(());
+        }
+        let Some(fees) = self.fees(sky) else {
+            return Ok(());
+        };
+        tracing::warn!(relayer = %self.relayer, nonce = first, "a lost nonce is filled");
+        self.gap = None;
+        // What put us above the gap may have been a lie; the flights below say how far we are.
+        self.nonce_floor = Some(sky.mined);
+        let mut movable: Vec<(u64, u64, u64)> = self
+            .flying()
+            .filter(|(_, work, _)| work.authorization().is_some())
+            .filter_map(|(seq, work, nonce)| Some((nonce, seq, work.live(self.relayer)?.gas)))
+            .filter(|(.., gas)| *gas > 0)
+            .collect();
+        movable.sort_unstable();
+        let mut drafts = Vec::new();
+        for nonce in gaps {
+            let from_above = movable.pop_if(|(above, ..)| *above > nonce);
+            let (seq, gas) = match from_above {
+                Some((_, seq, gas)) => (seq, gas),
+                None => (self.insert(Work::filler()), FILLER_GAS),
+            };
+            if let Some(attempt) = self.sign(seq, nonce, gas, fees) {
+                drafts.push(Draft { seq, attempt });
+            }
+        }
+        self.send(drafts).await
+    }
+
+    /// Makes each draft durable, then broadcasts those that are.
+    async fn send(&mut self, drafts: Vec<Draft>) -> Result<(), ChainError> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let durable = join_all(drafts.iter().map(|draft| {
+            let job = self.works.get(&draft.seq).and_then(Work::job);
+            let outbox = &self.outbox;
+            async move {
+                match job {
+                    Some(job) => outbox.sent(&job.id, draft.attempt.sent.clone()).await,
+                    // A filler moves no money: losing its record loses nothing.
+                    None => Ok(()),
+                }
+            }
+        }))
+        .await;
+        let mut out = Vec::new();
+        for (Draft { seq, attempt }, durable) in drafts.into_iter().zip(durable) {
+            if let Err(refusal) = durable {
+                tracing::error!(relayer = %self.relayer, %refusal, "an intent to send is not durable");
+                self.caution = Some(Unhealthy::Outbox);
+                continue;
+            }
+            let Some(work) = self.works.get_mut(&seq) else {
+                continue;
+            };
+            let sent = attempt.sent.clone();
+            out.push((seq, attempt.raw().clone()));
+            work.stage = Stage::Flying(Flight::new(sent.lane_nonce, self.policy.bump_after));
+            work.tries.push(attempt);
+            self.moved = true;
+            self.emit(seq, LaneEventKind::Sent(sent)).await;
+        }
+        self.broadcast(out).await
+    }
+
+    /// Hands signed transactions to the node; whatever it answers, only the chain decides.
+    async fn broadcast(&mut self, raws: Vec<(u64, Bytes)>) -> Result<(), ChainError> {
+        if raws.is_empty() {
+            return Ok(());
+        }
+        let params: Vec<_> = raws.iter().map(|(_, raw)| (raw.clone(),)).collect();
+        let answers = match self
+            .rpc
+            .many::<_, B256>("eth_sendRawTransaction", &params)
+            .await
+        {
+            Ok(answers) => answers,
+            Err(error) => {
+                for (seq, _) in raws {
+                    if let Some(flight) = self.works.get_mut(&seq).and_then(Work::flight_mut) {
+                        flight.resend.hurry();
+                    }
+                }
+                return Err(error);
+            }
+        };
+        for ((seq, _), answer) in raws.into_iter().zip(answers) {
+            self.heard(seq, &answer);
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self, seq: u64, answer: &Result<B256, ChainError>) {
+        let Some(work) = self.works.get_mut(&seq) else {
+            return;
+        };
+        let cost = work.live(self.relayer).map(Try::cost_max);
+        let Some(flight) = work.flight_mut() else {
+            return;
+        };
+        match broadcast(answer) {
+            Broadcast::Known => {}
+            Broadcast::NonceTooLow => {
+                flight.too_low = true;
+                let used = flight.nonce.saturating_add(1);
+                self.nonce_floor = Some(self.nonce_floor.map_or(used, |floor| floor.max(used)));
+            }
+            Broadcast::Underpriced => flight.bump_at = Instant::now(),
+            Broadcast::OutOfGas => {
+                let needed = cost.unwrap_or_default();
+                self.out_of_gas(self.balance, needed);
+            }
+            Broadcast::Unknown => {
+                if let Err(error) = answer {
+                    tracing::warn!(relayer = %self.relayer, %error, "a broadcast is unanswered");
+                }
+            }
+        }
+    }
+
+    /// The next nonce: above everything the chain counts and everything of ours that is not decided.
+    fn next_nonce(&self, sky: &Sky) -> u64 {
+        let above_flights = self.flying().map(|(.., nonce)| nonce.saturating_add(1));
+        above_flights
+            .chain([sky.mined, self.nonce_floor.unwrap_or(0)])
+            .max()
+            .unwrap_or(sky.mined)
+    }
+
+    fn fees(&mut self, sky: &Sky) -> Option<Fees> {
+        let cap = self.policy.fee_per_gas_max;
+        match Fees::suggest(sky.head.base_fee(), sky.tip, cap) {
+            Ok(fees) => Some(fees),
+            Err(asked) => {
+                self.fee_above_cap(asked);
+                None
+            }
+        }
+    }
+
+    fn sign(&self, seq: u64, nonce: u64, gas: u64, fees: Fees) -> Option<Try> {
+        let (to, input) = match self.works.get(&seq)?.job() {
+            Some(job) => (job.to, job.calldata.clone()),
+            None => (self.relayer, Bytes::new()),
+        };
+        let transaction = TxEip1559 {
+            chain_id: self.rpc.chain_id(),
+            nonce,
+            gas_limit: gas,
+            max_fee_per_gas: fees.max_fee,
+            max_priority_fee_per_gas: fees.tip,
+            to: TxKind::Call(to),
+            value: U256::ZERO,
+            input,
+            ..TxEip1559::default()
+        };
+        // A key in memory does not fail to sign; if it ever did, the job would wait.
+        let signature = self.key.sign_hash_sync(&transaction.signature_hash()).ok()?;
+        let envelope = TxEnvelope::from(transaction.into_signed(signature));
+        let sent = Sent {
+            relayer: self.relayer,
+            lane_nonce: nonce,
+            transaction: *envelope.tx_hash(),
+            raw_transaction: envelope.encoded_2718().into(),
+        };
+        Some(Try { sent, fees, gas })
+    }
+
+    fn out_of_gas(&mut self, balance: U256, needed: U256) {
+        self.caution = Some(Unhealthy::OutOfGas {
+            relayer: self.relayer,
+            balance,
+            needed,
+        });
+    }
+
+    fn fee_above_cap(&mut self, asked: u128) {
+        self.caution = Some(Unhealthy::FeeAboveCap {
+            asked,
+            allowed: self.policy.fee_per_gas_max,
+        });
+    }
+}
+
+/// Since when `mark` stands at `value`; it starts anew when the value changes.
+fn stands(mark: &mut Option<(u64, Instant)>, value: u64) -> Instant {
+    match *mark {
+        Some((at, since)) if at == value => since,
+        _ => {
+            let now = Instant::now();
+            *mark = Some((value, now));
+            now
+        }
+    }
+}
