@@ -1,6 +1,7 @@
 use super::scan::{self, Member};
 use super::{JsonError, Limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct Object<'a> {
     text: &'a str,
-    keys: Vec<String>,
+    keys: Vec<Cow<'a, str>>,
     members: Vec<Member>,
 }
 
@@ -32,12 +33,9 @@ impl<'a> Object<'a> {
         let mut seen = BTreeSet::new();
         let mut keys = Vec::with_capacity(members.len());
         for member in &members {
-            let key: String = read(text, &member.key).map_err(|_| JsonError::Syntax {
-                offset: member.key.start,
-                reason: "the key is not Unicode text".to_owned(),
-            })?;
+            let key = key(text, member)?;
             if !seen.insert(key.clone()) {
-                return Err(JsonError::DuplicateKey(key));
+                return Err(JsonError::DuplicateKey(key.into_owned()));
             }
             keys.push(key);
         }
@@ -69,7 +67,7 @@ impl<'a> Object<'a> {
 
     /// The names of the members, in the order they stand.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(String::as_str)
+        self.keys.iter().map(AsRef::as_ref)
     }
 
     /// The text that was indexed.
@@ -86,8 +84,18 @@ impl<'a> Object<'a> {
     }
 }
 
-fn read<T: DeserializeOwned>(text: &str, span: &Range<usize>) -> Result<T, serde_json::Error> {
-    serde_json::from_str(text.get(span.clone()).unwrap_or_default())
+/// A member's name; only a name with escapes is copied.
+fn key<'a>(text: &'a str, member: &Member) -> Result<Cow<'a, str>, JsonError> {
+    let literal = text.get(member.key.clone()).unwrap_or_default();
+    if !literal.contains('\\') {
+        return Ok(Cow::Borrowed(literal.trim_matches('"')));
+    }
+    serde_json::from_str(literal)
+        .map(Cow::Owned)
+        .map_err(|_| JsonError::Syntax {
+            offset: member.key.start,
+            reason: "the key is not Unicode text".to_owned(),
+        })
 }
 
 /// Turns serde_json's line and column (in bytes) into an offset.

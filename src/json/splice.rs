@@ -63,7 +63,6 @@ impl<'a> Splice<'a> {
 
     /// The spans of original members to replace, in order and not overlapping.
     fn changes(&self) -> Vec<(Range<usize>, String)> {
-        let any_kept = self.object.keys().any(|k| self.kept(k));
         let mut kept_before = false;
         let mut previous_end = None;
         let mut patches = Vec::new();
@@ -75,7 +74,7 @@ impl<'a> Splice<'a> {
                 Some(None) => {
                     // The comma goes with the member: the one before it where a member stays
                     // before it, else the one behind it.
-                    let span = match (kept_before || !any_kept, previous_end, next_start) {
+                    let span = match (kept_before, previous_end, next_start) {
                         (true, Some(end), _) => end..member.value.end,
                         (false, _, Some(start)) => member.key.start..start,
                         _ => member.key.start..member.value.end,
