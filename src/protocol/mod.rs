@@ -1,0 +1,25 @@
+//! Wire formats and typed-data signatures: read, written and checked without sockets, clock or
+//! randomness; whoever calls passes the time in.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+pub mod eip3009;
+mod header;
+mod network;
+pub mod payment_identifier;
+pub mod receipt;
+mod refusal;
+pub mod signature;
+pub mod siwx;
+pub mod x402;
+
+pub use header::{HEADER_BYTES_MAX, HeaderError};
+pub use network::Network;
+pub use refusal::Refusal;
+
+#[cfg(test)]
+mod tests;

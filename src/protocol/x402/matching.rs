@@ -1,0 +1,97 @@
+use super::{Extensions, Requirements};
+use crate::protocol::Refusal;
+use serde_json::Value;
+
+/// Whether the offer a client echoed is this one: the six fields equal (addresses in any case),
+/// and our `extra` a recursive subset of the echoed one, since clients may add to it.
+pub fn offer_matches(offered: &Requirements, accepted: &Value) -> bool {
+    let Ok(Value::Object(offered)) = serde_json::to_value(offered) else {
+        return false;
+    };
+    offered.iter().all(|(key, ours)| {
+        let theirs = accepted.get(key).unwrap_or(&Value::Null);
+        match key.as_str() {
+            "extra" => contains(ours, theirs),
+            _ => same(ours, theirs),
+        }
+    })
+}
+
+/// Checks the extensions a client echoed: each advertised one must still hold the advertised
+/// `info`; those not advertised, or not echoed, are nobody's concern.
+pub fn check_echo(advertised: &Extensions, echoed: &Extensions) -> Result<(), Refusal> {
+    for (key, ours) in advertised {
+        let Some(theirs) = echoed.get(key).filter(|v| !v.is_null()) else {
+            continue;
+        };
+        if !info_echoed(key, info(ours), info(theirs)) {
+            return Err(Refusal::ExtensionEcho(key.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// These members of an extension's info change with every challenge, so an echo of an earlier
+/// challenge's values is no mismatch.
+const DYNAMIC: &[(&str, &[&str])] = &[(
+    crate::protocol::siwx::KEY,
+    &["nonce", "issuedAt", "expirationTime"],
+)];
+
+fn info_echoed(key: &str, ours: &Value, theirs: &Value) -> bool {
+    let dynamic = DYNAMIC
+        .iter()
+        .find(|row| row.0 == key)
+        .map_or(&[][..], |row| row.1);
+    match ours {
+        Value::Object(ours) => ours
+            .iter()
+            .filter(|(name, _)| !dynamic.contains(&name.as_str()))
+            .all(|(name, value)| theirs.get(name).is_some_and(|v| contains(value, v))),
+        _ => same(ours, theirs),
+    }
+}
+
+fn info(extension: &Value) -> &Value {
+    extension.get("info").unwrap_or(extension)
+}
+
+/// Whether `theirs` holds everything in `ours`, recursively through objects.
+fn contains(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => ours
+            .iter()
+            .all(|(key, value)| theirs.get(key).is_some_and(|v| contains(value, v))),
+        _ => same(ours, theirs),
+    }
+}
+
+/// Deep equality, but for the case of addresses and for `60` written as `60.0`.
+fn same(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::String(a), Value::String(b)) => {
+            a == b || (is_address(a) && a.eq_ignore_ascii_case(b))
+        }
+        (Value::Number(a), Value::Number(b)) => whole(&a.to_string()) == whole(&b.to_string()),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, value)| b.get(key).is_some_and(|v| same(value, v)))
+        }
+        _ => ours == theirs,
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.len() == 42
+        && text
+            .strip_prefix("0x")
+            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn whole(number: &str) -> &str {
+    number.strip_suffix(".0").unwrap_or(number)
+}
