@@ -81,7 +81,12 @@ pub fn bill(row: &PriceRow, usage: &Usage, markup_bps: u32) -> Result<Bill, Amou
         let rate_pusd = rates.of(class);
         let amount_pusd = rate_pusd.times(tokens)?;
         subtotal = subtotal.plus(amount_pusd)?;
-        lines.push(Line { class, tokens, rate_pusd, amount_pusd });
+        lines.push(Line {
+            class,
+            tokens,
+            rate_pusd,
+            amount_pusd,
+        });
     }
     let read = rates.cache_read.times(usage.cache_read)?;
     let missed = rates.uncached.times(usage.cache_read)?;

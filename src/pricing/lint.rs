@@ -55,8 +55,19 @@ pub fn lint(row: &PriceRow) -> Vec<Lint> {
         note("cache_read".to_owned(), LintKind::CacheReadUnknown);
     }
     check_level("", prompt, cache_read, writes, &mut note);
-    check_zero("", &[("prompt", Some(row.prompt)), ("completion", Some(row.completion))], &mut note);
-    check_zero("", &[("reasoning", row.reasoning), ("request", row.request)], &mut note);
+    check_zero(
+        "",
+        &[
+            ("prompt", Some(row.prompt)),
+            ("completion", Some(row.completion)),
+        ],
+        &mut note,
+    );
+    check_zero(
+        "",
+        &[("reasoning", row.reasoning), ("request", row.request)],
+        &mut note,
+    );
     let mut below = None;
     for (i, tier) in row.tiers.iter().enumerate() {
         let prefix = format!("tier[{i}].");
@@ -75,9 +86,16 @@ pub fn lint(row: &PriceRow) -> Vec<Lint> {
         }
         prompt = tier.prompt.unwrap_or(prompt);
         cache_read = tier.cache_read.unwrap_or(cache_read);
-        writes = [tier.cache_write_5m.or(write_5m), tier.cache_write_1h.or(write_1h)];
+        writes = [
+            tier.cache_write_5m.or(write_5m),
+            tier.cache_write_1h.or(write_1h),
+        ];
         check_level(&prefix, prompt, cache_read, writes, &mut note);
-        let stated = [("prompt", tier.prompt), ("completion", tier.completion), ("reasoning", tier.reasoning)];
+        let stated = [
+            ("prompt", tier.prompt),
+            ("completion", tier.completion),
+            ("reasoning", tier.reasoning),
+        ];
         check_zero(&prefix, &stated, &mut note);
     }
     found
@@ -92,7 +110,10 @@ fn check_level(
     note: &mut impl FnMut(String, LintKind),
 ) {
     if matches!(cache_read, CacheReadPrice::Known(rate) if rate > prompt) {
-        note(format!("{prefix}cache_read"), LintKind::CacheReadAbovePrompt);
+        note(
+            format!("{prefix}cache_read"),
+            LintKind::CacheReadAbovePrompt,
+        );
     }
     for (field, write) in [("cache_write_5m", write_5m), ("cache_write_1h", write_1h)] {
         if write.is_some_and(|rate| rate < prompt) {

@@ -28,18 +28,22 @@ mod estimate;
 mod lint;
 pub mod litellm;
 mod quote;
+mod rates;
 mod row;
 mod shape;
 mod text;
+mod text_reader;
 mod tokens;
 
 pub use bill::{Bill, BillFlag, Line, TokenClass, bill};
 pub use estimate::{BYTES_PER_TOKEN, estimate_usage};
 pub use lint::{Lint, LintKind, lint};
 pub use quote::{Quote, QuoteRefusal, QuoteTerms, allowance, quote};
-pub use row::{CacheReadPrice, PriceRow, PriceTier, Rates};
+pub use rates::Rates;
+pub use row::{CacheReadPrice, PriceRow, PriceTier};
 pub use shape::{CHOICES_MAX, RefusalKind, RequestShape, ShapeRefusal};
-pub use text::{DecimalText, PriceMistake, PriceText, TierText};
+pub use text::{DecimalText, PriceText, TierText};
+pub use text_reader::PriceMistake;
 pub use tokens::{TOKENIZED_BYTES_MAX, Tokenizer, UnknownTokenizer, count_tokens};
 
 #[cfg(test)]

@@ -92,7 +92,11 @@ pub fn quote(
 
 /// Saturates: a bound that is too high is still a bound, and the ceiling is checked.
 fn prompt_tokens_max(request: &RequestShape, terms: &QuoteTerms) -> u64 {
-    let with_tools = if request.tools > 0 { allowance::WITH_TOOLS } else { 0 };
+    let with_tools = if request.tools > 0 {
+        allowance::WITH_TOOLS
+    } else {
+        0
+    };
     let template = allowance::PER_REQUEST
         .saturating_add(request.messages.saturating_mul(allowance::PER_MESSAGE))
         .saturating_add(with_tools)

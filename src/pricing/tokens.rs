@@ -85,7 +85,10 @@ pub(super) fn count_json_tokens(tokenizer: Tokenizer, json: &str) -> u64 {
             }
             '{' | '}' | '[' | ']' | ',' | ':' => (TOKENS_PER_MARK, 1),
             ' ' | '\t' | '\r' | '\n' => (0, 1),
-            _ => (u64::try_from(c.len_utf8()).unwrap_or(u64::MAX), c.len_utf8()),
+            _ => (
+                u64::try_from(c.len_utf8()).unwrap_or(u64::MAX),
+                c.len_utf8(),
+            ),
         };
         tokens = tokens.saturating_add(cost);
         rest = rest.get(length..).unwrap_or_default();

@@ -101,15 +101,28 @@ impl<'a> PriceMap<'a> {
         if fields.names().any(|name| name.starts_with("regional_")) {
             notes.push("regional endpoints of this model cost more than this row".to_owned());
         }
-        let prompt = base.prompt.ok_or(ImportError::Unpriced("input_cost_per_token"))?;
-        let completion = base.completion.ok_or(ImportError::Unpriced("output_cost_per_token"))?;
+        let prompt = base
+            .prompt
+            .ok_or(ImportError::Unpriced("input_cost_per_token"))?;
+        let completion = base
+            .completion
+            .ok_or(ImportError::Unpriced("output_cost_per_token"))?;
+        if completion == Rate::FREE && prompt != Rate::FREE {
+            let reason = "free output beside a priced prompt: the row of an embedding, or of a \
+                          router that bills another model on top";
+            return Err(not_expressible("output_cost_per_token", reason));
+        }
         Ok(ImportedRow {
             row: PriceRow {
-                cache_read: base.cache_read.map_or(CacheReadPrice::Unknown, CacheReadPrice::Known),
+                cache_read: base
+                    .cache_read
+                    .map_or(CacheReadPrice::Unknown, CacheReadPrice::Known),
                 cache_write_1h: base.cache_write_1h,
                 cache_write_5m: base.cache_write_5m,
                 reasoning: base.reasoning,
-                request: fields.rate("input_cost_per_request")?.filter(|r| *r != Rate::FREE),
+                request: fields
+                    .rate("input_cost_per_request")?
+                    .filter(|r| *r != Rate::FREE),
                 tiers,
                 ..PriceRow::new(prompt, completion)
             },
@@ -129,7 +142,10 @@ pub fn import(json: &str, key: &str) -> Result<ImportedRow, ImportError> {
 /// for, such as images, are left out: such requests are refused.)
 fn refuse_other_prices(key: &str, fields: &Fields<'_>) -> Result<(), ImportError> {
     let always = [
-        ("citation_cost_per_token", "citations are billed on top of tokens"),
+        (
+            "citation_cost_per_token",
+            "citations are billed on top of tokens",
+        ),
         ("cost_per_second", "time is billed instead of tokens"),
         ("input_cost_per_second", "time is billed instead of tokens"),
     ];
@@ -143,12 +159,21 @@ fn refuse_other_prices(key: &str, fields: &Fields<'_>) -> Result<(), ImportError
         || key.contains("search-api");
     let field = "search_context_cost_per_query";
     if searches && fields.raw(field).is_some() {
-        return Err(not_expressible(field, "every call of this model searches, at a price of its own"));
+        return Err(not_expressible(
+            field,
+            "every call of this model searches, at a price of its own",
+        ));
     }
-    for (field, output) in [("output_cost_per_image_token", "\"image\""), ("output_cost_per_video_token", "\"video\"")] {
+    for (field, output) in [
+        ("output_cost_per_image_token", "\"image\""),
+        ("output_cost_per_video_token", "\"video\""),
+    ] {
         let modalities = fields.raw("supported_output_modalities");
         if fields.raw(field).is_some() && modalities.is_some_and(|m| m.get().contains(output)) {
-            return Err(not_expressible(field, "this model answers with more than text"));
+            return Err(not_expressible(
+                field,
+                "this model answers with more than text",
+            ));
         }
     }
     Ok(())
@@ -182,9 +207,15 @@ fn off_peak(
 }
 
 fn not_expressible(field: &str, reason: &'static str) -> ImportError {
-    ImportError::NotExpressible { field: field.to_owned(), reason }
+    ImportError::NotExpressible {
+        field: field.to_owned(),
+        reason,
+    }
 }
 
 fn bad_number(field: &str, error: &DecimalError) -> ImportError {
-    ImportError::BadNumber { field: field.to_owned(), reason: error.to_string() }
+    ImportError::BadNumber {
+        field: field.to_owned(),
+        reason: error.to_string(),
+    }
 }

@@ -25,7 +25,10 @@ fn without_noise(text: &str) -> Option<String> {
     let digits = digits.trim_start_matches('0');
     let dropped = digits.len().checked_sub(FLOAT_DIGITS).filter(|n| *n > 0)?;
     let kept: u64 = digits.get(..FLOAT_DIGITS)?.parse().ok()?;
-    let round_up = digits.as_bytes().get(FLOAT_DIGITS).is_some_and(|d| *d >= b'5');
+    let round_up = digits
+        .as_bytes()
+        .get(FLOAT_DIGITS)
+        .is_some_and(|d| *d >= b'5');
     let kept = kept.checked_add(u64::from(round_up))?;
     let exponent = exponent
         .parse::<i64>()

@@ -19,9 +19,9 @@ pub(super) fn by_suffix(
         let stated = Stated::read(fields, &format!("_above_{k}k_tokens"), notes)?;
         // Some thresholds are only those of images or sound, which have no price here.
         if stated != Stated::default() {
-            let above = k.checked_mul(1000).ok_or_else(|| {
-                not_expressible("above_tokens", "the threshold is out of range")
-            })?;
+            let above = k
+                .checked_mul(1000)
+                .ok_or_else(|| not_expressible("above_tokens", "the threshold is out of range"))?;
             tiers.push(tier(above, stated));
         }
     }

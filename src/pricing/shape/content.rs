@@ -7,7 +7,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Content parts that are text and nothing else. Any other part is refused by name.
-const TEXT_PARTS: [&str; 6] = ["text", "refusal", "thinking", "redacted_thinking", "reasoning", "reasoning_text"];
+const TEXT_PARTS: [&str; 6] = [
+    "text",
+    "refusal",
+    "thinking",
+    "redacted_thinking",
+    "reasoning",
+    "reasoning_text",
+];
 
 /// Tools that the caller runs itself. Any other type runs at the provider, at a price of its own.
 const CALLER_TOOLS: [&str; 2] = ["function", "custom"];
@@ -72,7 +79,10 @@ fn message(raw: &str, param: &str) -> Result<(), ShapeRefusal> {
     }
     let no_images = |raw: &&RawValue| !matches!(items(raw.get(), param), Ok(i) if i.is_empty());
     if message.images.filter(no_images).is_some() {
-        return Err(ShapeRefusal::unpriced(format!("{param}.images"), "an image"));
+        return Err(ShapeRefusal::unpriced(
+            format!("{param}.images"),
+            "an image",
+        ));
     }
     let content = message.content.map(RawValue::get).unwrap_or("null");
     match content.bytes().next() {

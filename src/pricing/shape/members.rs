@@ -25,7 +25,10 @@ const UNPRICED: [&str; 14] = [
 
 /// Members that choose another price than the row's, and the values that do not.
 const AT_ROW_PRICE: [(&str, &[&str]); 2] = [
-    ("service_tier", &["auto", "default", "standard", "standard_only"]),
+    (
+        "service_tier",
+        &["auto", "default", "standard", "standard_only"],
+    ),
     ("speed", &["standard"]),
 ];
 
@@ -40,7 +43,10 @@ pub(super) fn refuse_unpriced(body: &Object<'_>) -> Result<(), ShapeRefusal> {
         if let Some(value) = text(body, key)?
             && !allowed.contains(&value.as_str())
         {
-            return Err(ShapeRefusal::unpriced(key, &format!("{key} {}", shown(&value))));
+            return Err(ShapeRefusal::unpriced(
+                key,
+                &format!("{key} {}", shown(&value)),
+            ));
         }
     }
     let modalities: Option<Vec<String>> = get(body, "modalities", "an array of strings")?;
@@ -72,19 +78,21 @@ pub(super) fn text(body: &Object<'_>, key: &str) -> Result<Option<String>, Shape
 }
 
 /// A whole number from 1 to `max`; `12.0`, `1e9` and `"12"` are refused, as readers disagree on them.
-pub(super) fn count(
-    body: &Object<'_>,
-    key: &str,
-    max: u64,
-) -> Result<Option<u64>, ShapeRefusal> {
+pub(super) fn count(body: &Object<'_>, key: &str, max: u64) -> Result<Option<u64>, ShapeRefusal> {
     let Some(raw) = present(body, key) else {
         return Ok(None);
     };
     let digits = raw.bytes().all(|b| b.is_ascii_digit());
     match raw.parse::<u64>() {
         Ok(n) if digits && (1..=max).contains(&n) => Ok(Some(n)),
-        _ if max == u64::MAX => Err(ShapeRefusal::invalid(key, "must be a whole number of at least 1")),
-        _ => Err(ShapeRefusal::invalid(key, format!("must be a whole number from 1 to {max}"))),
+        _ if max == u64::MAX => Err(ShapeRefusal::invalid(
+            key,
+            "must be a whole number of at least 1",
+        )),
+        _ => Err(ShapeRefusal::invalid(
+            key,
+            format!("must be a whole number from 1 to {max}"),
+        )),
     }
 }
 

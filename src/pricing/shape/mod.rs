@@ -63,7 +63,11 @@ pub enum RefusalKind {
 impl ShapeRefusal {
     fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         let kind = RefusalKind::Invalid;
-        Self { param: param.into(), message: message.into(), kind }
+        Self {
+            param: param.into(),
+            message: message.into(),
+            kind,
+        }
     }
 
     fn unpriced(param: impl Into<String>, what: &str) -> Self {
@@ -91,8 +95,11 @@ impl RequestShape {
         let tools = content::tools(body)?;
         let max_tokens = count(body, "max_tokens", u64::MAX)?;
         let max_completion = count(body, "max_completion_tokens", u64::MAX)?;
-        let options: Option<StreamOptions> =
-            members::get(body, "stream_options", "an object with include_usage true or false")?;
+        let options: Option<StreamOptions> = members::get(
+            body,
+            "stream_options",
+            "an object with include_usage true or false",
+        )?;
         Ok(Self {
             model,
             bytes: length(body.text()),

@@ -38,7 +38,10 @@ fn rule_4_every_golden_answer_is_billed_as_computed_by_hand() {
         for case in file.cases {
             let named = format!("{}: {}", path.display(), case.name);
             let Some(usage) = case.expect.usage else {
-                assert_eq!(case.expect.bill_pusd, None, "{named} has a bill without usage");
+                assert_eq!(
+                    case.expect.bill_pusd, None,
+                    "{named} has a bill without usage"
+                );
                 continue;
             };
             let row = &file.price_rows[&case.price_row];

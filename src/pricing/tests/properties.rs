@@ -71,7 +71,9 @@ prop_compose! {
 fn cut<const N: usize>(total: u64, thousandths: [u64; N]) -> [u64; N] {
     let mut left = total;
     thousandths.map(|t| {
-        let part = (u128::from(left) * u128::from(t) / 1000).try_into().unwrap();
+        let part = (u128::from(left) * u128::from(t) / 1000)
+            .try_into()
+            .unwrap();
         left -= part;
         part
     })

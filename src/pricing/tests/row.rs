@@ -37,7 +37,11 @@ fn every_mistake_is_told_at_once_and_by_name() {
         "tier[1].cache_read",
     ];
     assert_eq!(fields, expected);
-    assert!(mistakes[0].message.contains("unpriced, never zero"), "{}", mistakes[0]);
+    assert!(
+        mistakes[0].message.contains("unpriced, never zero"),
+        "{}",
+        mistakes[0]
+    );
     assert!(mistakes[1].message.contains("\"0.4\""), "{}", mistakes[1]);
     assert!(mistakes[5].message.contains("finer"), "{}", mistakes[5]);
 }
@@ -98,7 +102,10 @@ fn tiers_apply_strictly_above_and_the_later_one_wins() {
 fn reasoning_and_write_prices_fall_back_to_what_they_are_part_of() {
     let rates = PriceRow::new(rate(5), rate(8)).rates_at(10);
     assert_eq!(rates.reasoning, rate(8));
-    assert_eq!((rates.cache_write_5m, rates.cache_write_1h), (rate(5), rate(5)));
+    assert_eq!(
+        (rates.cache_write_5m, rates.cache_write_1h),
+        (rate(5), rate(5))
+    );
     assert!(!rates.cache_read_priced && !rates.cache_write_5m_priced);
 }
 
@@ -107,11 +114,23 @@ fn lint_names_what_is_wrong() {
     let found = |row: &PriceRow| -> Vec<(String, LintKind)> {
         lint(row).into_iter().map(|l| (l.field, l.kind)).collect()
     };
-    assert_eq!(found(&row()), [("tier[0].cache_write_5m".to_owned(), LintKind::CacheWriteBelowPrompt)]);
+    assert_eq!(
+        found(&row()),
+        [(
+            "tier[0].cache_write_5m".to_owned(),
+            LintKind::CacheWriteBelowPrompt
+        )]
+    );
     let mut bad = PriceRow::new(rate(5), rate(0));
     bad.cache_read = CacheReadPrice::Known(rate(6));
     bad.cache_write_1h = Some(rate(4));
-    bad.tiers = vec![PriceTier { above_prompt_tokens: 7, ..PriceTier::default() }; 2];
+    bad.tiers = vec![
+        PriceTier {
+            above_prompt_tokens: 7,
+            ..PriceTier::default()
+        };
+        2
+    ];
     let found = found(&bad);
     for expected in [
         ("cache_read", LintKind::CacheReadAbovePrompt),
@@ -120,8 +139,15 @@ fn lint_names_what_is_wrong() {
         ("tier[0]", LintKind::EmptyTier),
         ("tier[1].above_prompt_tokens", LintKind::TierOrder),
     ] {
-        assert!(found.iter().any(|(f, k)| (f.as_str(), *k) == expected), "{expected:?} is missing");
+        assert!(
+            found.iter().any(|(f, k)| (f.as_str(), *k) == expected),
+            "{expected:?} is missing"
+        );
     }
     assert!(lint(&bad).iter().any(Lint::refuses));
-    assert!(!lint(&PriceRow::new(rate(1), rate(1))).iter().any(Lint::refuses));
+    assert!(
+        !lint(&PriceRow::new(rate(1), rate(1)))
+            .iter()
+            .any(Lint::refuses)
+    );
 }

@@ -18,10 +18,14 @@ fn read(body: &str) -> Result<RequestShape, ShapeRefusal> {
 
 #[test]
 fn requests_are_taken_or_refused_by_the_member_at_fault() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pricing/requests.json");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/pricing/requests.json"
+    );
     let cases: Vec<Case> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     for case in cases {
-        let mut body = serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        let mut body =
+            serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
         for (key, value) in case.with {
             body[key] = value;
         }
@@ -30,7 +34,12 @@ fn requests_are_taken_or_refused_by_the_member_at_fault() {
             (Err(refusal), Some(param)) => {
                 assert_eq!(refusal.param, param, "{}: {refusal}", case.name);
                 let unpriced = refusal.kind == RefusalKind::Unpriced;
-                assert_eq!(unpriced, case.unpriced.unwrap_or(false), "{}: {refusal}", case.name);
+                assert_eq!(
+                    unpriced,
+                    case.unpriced.unwrap_or(false),
+                    "{}: {refusal}",
+                    case.name
+                );
                 assert!(!refusal.message.contains('\n'), "{}", case.name);
             }
             (outcome, expected) => panic!("{}: {outcome:?}, expected {expected:?}", case.name),
@@ -58,7 +67,17 @@ fn a_shape_is_what_the_request_asks_for() {
 
 #[test]
 fn a_number_must_be_written_as_a_whole_number() {
-    for wrong in ["-1", "0", "1e9", "12.0", "\"12\"", "true", "99999999999999999999", "[1]", "{}"] {
+    for wrong in [
+        "-1",
+        "0",
+        "1e9",
+        "12.0",
+        "\"12\"",
+        "true",
+        "99999999999999999999",
+        "[1]",
+        "{}",
+    ] {
         let body = format!(r#"{{"model":"m","messages":[{{}}],"max_tokens":{wrong}}}"#);
         assert_eq!(read(&body).unwrap_err().param, "max_tokens", "{wrong}");
     }
@@ -71,8 +90,14 @@ fn a_part_cannot_hide_behind_a_repeated_or_escaped_member() {
         read(&body).map_err(|r| r.param)
     };
     let at = "messages[0].content[0]";
-    assert_eq!(part(r#"{"type":"text","type":"image_url"}"#), Err(at.to_owned()));
-    assert_eq!(part(r#"{"t\u0079pe":"image\u005furl"}"#), Err(format!("{at}.type")));
+    assert_eq!(
+        part(r#"{"type":"text","type":"image_url"}"#),
+        Err(at.to_owned())
+    );
+    assert_eq!(
+        part(r#"{"t\u0079pe":"image\u005furl"}"#),
+        Err(format!("{at}.type"))
+    );
     assert_eq!(part(r#"["image_url"]"#), Err(at.to_owned()));
     let twice = r#"{"model":"m","messages":[{"content":"a","content":[{"type":"file"}]}]}"#;
     assert_eq!(read(twice).unwrap_err().param, "messages[0]");
@@ -80,7 +105,10 @@ fn a_part_cannot_hide_behind_a_repeated_or_escaped_member() {
 
 #[test]
 fn a_refusal_quotes_little_of_what_the_caller_wrote() {
-    let body = format!(r#"{{"model":"m","messages":[{{}}],"tools":[{{"type":"\n{}"}}]}}"#, "x".repeat(9000));
+    let body = format!(
+        r#"{{"model":"m","messages":[{{}}],"tools":[{{"type":"\n{}"}}]}}"#,
+        "x".repeat(9000)
+    );
     let refusal = read(&body).unwrap_err();
     assert!(refusal.message.len() < 120 && !refusal.message.contains('\n'));
 }
