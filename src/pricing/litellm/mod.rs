@@ -2,7 +2,7 @@
 //! lie in `prices/`).
 //!
 //! Numbers are read from their text, `2.8e-08`, never through a float. A price that is absent stays
-//! absent. A row that says something a [`PriceRow`](super::PriceRow) cannot say is refused by the
+//! absent. A row that says something a [`PriceRow`] cannot say is refused by the
 //! name of the field, never approximated.
 
 mod fields;
