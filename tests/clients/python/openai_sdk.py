@@ -13,7 +13,7 @@ CLIENT = "openai-sdk-python"
 async def call() -> None:
     async with wrapHttpxWithPaymentFromConfig(config(), timeout=120) as http:
         openai = AsyncOpenAI(
-            base_url=f"{GATEWAY}/v1", api_key="none: the payment is the key", http_client=http
+            base_url=f"{GATEWAY}/v1", api_key="unused", http_client=http
         )
         raw = await openai.chat.completions.with_raw_response.create(**BODY)
         completion = raw.parse()

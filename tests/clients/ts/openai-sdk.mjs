@@ -7,7 +7,7 @@ const client = "openai-sdk-node";
 await run(client, async () => {
   const openai = new OpenAI({
     baseURL: `${gateway}/v1`,
-    apiKey: "none: the payment is the key",
+    apiKey: "unused",
     fetch: wrapFetchWithPaymentFromConfig(fetch, { schemes: schemes() }),
   });
   const { data, response } = await openai.chat.completions.create(body).withResponse();

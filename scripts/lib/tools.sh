@@ -1,0 +1,23 @@
+# Where each tool lives. A folder's name carries the hash of what it was made from, so that clones share one copy
+# of what they agree on and never overwrite each other's. Sourced by scripts/setup and scripts/lib/env.sh.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the paths are for whoever sources this
+
+groat_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+groat_tools="${GROAT_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/groat/tools}"
+cargo_deny_version=0.20.2
+
+# lock_hash FILE…: sixteen hex digits over the files' bytes.
+lock_hash() { cat -- "$@" | sha256sum | cut -c1-16; }
+
+_clients="$groat_root/tests/clients"
+ts_dir="$groat_tools/ts-clients-$(lock_hash "$_clients/ts/package-lock.json")"
+python_dir="$groat_tools/python-clients-$(lock_hash "$_clients/python/requirements.txt")"
+rust_dir="$groat_tools/rust-client-$(lock_hash "$_clients/rust/Cargo.lock" "$_clients/rust/Cargo.toml" "$_clients/rust/src/main.rs")"
+model_dir="$groat_tools/model-$(lock_hash "$groat_root/scripts/lib/model.txt" "$groat_root/scripts/lib/model-build.txt" "$groat_root/scripts/lib/model.sh")"
+deny_dir="$groat_tools/cargo-deny-$cargo_deny_version"
+env_file="$groat_tools/env-$(printf '%s\n' "$ts_dir" "$python_dir" "$rust_dir" "$model_dir" "$deny_dir" |
+  cat - "$groat_root/contracts/package-lock.json" | lock_hash -)"
+
+# A folder without this mark was interrupted while it was made.
+is_complete() { [[ -e "$1/.complete" ]]; }
