@@ -100,7 +100,7 @@ impl From<AssetDecimals> for u8 {
 /// Writes `value` × 10^-`scale` as decimal text without trailing zeros.
 pub(super) fn decimal_text(value: u128, scale: u32) -> String {
     let width = usize::try_from(scale).unwrap_or(0);
-    let digits = format!("{value:0>1$}", width.saturating_add(1));
+    let digits = format!("{value:0>0$}", width.saturating_add(1));
     let (whole, fraction) = digits.split_at(digits.len().saturating_sub(width));
     match fraction.trim_end_matches('0') {
         "" => whole.to_owned(),

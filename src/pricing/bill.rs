@@ -25,6 +25,21 @@ pub enum TokenClass {
     Request,
 }
 
+impl TokenClass {
+    /// The class's name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uncached => "uncached",
+            Self::CacheRead => "cache_read",
+            Self::CacheWrite5m => "cache_write_5m",
+            Self::CacheWrite1h => "cache_write_1h",
+            Self::Output => "output",
+            Self::Reasoning => "reasoning",
+            Self::Request => "request",
+        }
+    }
+}
+
 /// One line of a bill: `amount_pusd = tokens × rate_pusd`, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,140 @@
+//! The bill of one call: reported usage priced by the quoted row, or the stated estimate, never
+//! above the ceiling.
+
+use super::quote::QuotedCall;
+use crate::ledger::Capture;
+use crate::metering::{Reading, Usage};
+use crate::money::{AmountError, AssetDecimals, Units};
+use crate::pricing::{self, Bill, Line};
+use crate::stats::Metrics;
+use serde_json::{json, value::RawValue};
+
+/// What a call used, what that costs, and how it was found out.
+#[derive(Debug)]
+pub(super) struct Billing {
+    usage: Usage,
+    source: &'static str,
+    raw_usage: Option<String>,
+    answered_model: Option<String>,
+    bill: Bill,
+    charged: Units,
+    over_quote: bool,
+    flags: Vec<String>,
+    receipt: Option<Box<RawValue>>,
+}
+
+/// Bills what a reading says; `complete` is false when the answer was cut.
+pub(super) fn bill(
+    call: &QuotedCall,
+    reading: &Reading,
+    complete: bool,
+    decimals: AssetDecimals,
+) -> Result<Billing, AmountError> {
+    let mut flags: Vec<String> = reading.flags.iter().map(wire_name).collect();
+    if !complete {
+        flags.push("upstream_cut".to_owned());
+    }
+    let estimate = pricing::estimate_usage(call.prompt_bytes, reading.text_bytes, &call.quote);
+    let (usage, source) = match &reading.usage {
+        Ok(usage) => reported(*usage, &estimate, complete),
+        Err(fault) => {
+            flags.push(format!("usage_{}", wire_name(fault)));
+            (estimate, "estimated")
+        }
+    };
+    let bill = pricing::bill(&call.endpoint.model.price, &usage, call.markup_bps)?;
+    let due = bill.total.to_units_ceil(decimals)?;
+    Ok(Billing {
+        usage,
+        source,
+        raw_usage: reading.raw_usage.clone(),
+        answered_model: reading.model.clone(),
+        charged: due.min(call.ceiling),
+        over_quote: due > call.ceiling,
+        bill,
+        flags,
+        receipt: None,
+    })
+}
+
+/// The provider's counts; of a cut answer they may be from before its end, so what was delivered
+/// counts when it is more.
+fn reported(usage: Usage, estimate: &Usage, complete: bool) -> (Usage, &'static str) {
+    let missing = estimate.output.saturating_sub(usage.output_total().unwrap_or(u64::MAX));
+    if complete || missing == 0 {
+        return (usage, "reported");
+    }
+    let output = usage.output.saturating_add(missing);
+    (Usage { output, ..usage }, "estimated")
+}
+
+/// The name an enum has on the wire.
+fn wire_name(value: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+impl Billing {
+    /// The ledger's record of this bill, out of what is held.
+    pub(super) fn capture(&self, held: Units, at_ms: u64) -> Capture {
+        Capture {
+            usage: json!(self.usage),
+            usage_source: self.source.to_owned(),
+            raw_usage: self.raw_usage.clone(),
+            answered_model: self.answered_model.clone(),
+            lines: self.bill.lines.iter().map(|line| json!(line)).collect(),
+            list: self.bill.list,
+            saving: self.bill.cache_saving,
+            total: self.bill.total,
+            charged: self.charged,
+            credited: held.minus(self.charged).unwrap_or(Units::ZERO),
+            flags: self.flags.clone(),
+            at_ms,
+        }
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.charged.is_zero()
+    }
+
+    pub(super) fn with_receipt(mut self, receipt: Option<Box<RawValue>>) -> Self {
+        self.receipt = receipt;
+        self
+    }
+
+    /// What is spliced into the usage that the caller sees: OpenRouter's names, plus the receipt.
+    pub(super) fn members(&self) -> Vec<(&'static str, String)> {
+        let prompt = self.part(&["uncached", "cache_read", "cache_write_5m", "cache_write_1h"]);
+        let completion = self.part(&["output", "reasoning"]);
+        let details = format!(
+            r#"{{"upstream_inference_cost":{},"upstream_inference_prompt_cost":{prompt},"upstream_inference_completions_cost":{completion},"cache_discount":{}}}"#,
+            self.bill.total.usd_text(),
+            self.bill.cache_saving.usd_text(),
+        );
+        let receipt = self.receipt.as_ref().map_or("null", |receipt| receipt.get());
+        vec![
+            ("cost", self.bill.total.usd_text()),
+            ("cost_details", details),
+            ("receipt", receipt.to_owned()),
+        ]
+    }
+
+    /// The cost of some token classes as a JSON number in US dollars.
+    fn part(&self, classes: &[&str]) -> String {
+        let amounts = self.bill.lines.iter().filter(|line| classes.contains(&line.class.name()));
+        let sum = amounts.fold(0u128, |sum, line| sum.saturating_add(line.amount_pusd.pico()));
+        crate::money::Pusd::from_pico(sum).usd_text()
+    }
+
+    pub(super) fn count(&self, metrics: &Metrics, call: &QuotedCall) {
+        let model = &call.endpoint.model.id;
+        for Line { class, tokens, .. } in &self.bill.lines {
+            metrics.tokens(model, class.name(), *tokens);
+        }
+        let credited = call.ceiling.minus(self.charged).unwrap_or(Units::ZERO);
+        metrics.billed(self.charged.atomic(), credited.atomic(), self.bill.cache_saving.pico());
+        if self.over_quote {
+            metrics.over_quote(model);
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! Where calls are taken: the same credential joins the call it already bought, another one starts
+//! a task of its own.
+
+use super::quote::{QuotedCall, Terms};
+use super::receipts::Receipts;
+use super::refusal::Refusal;
+use super::running::{Head, Listener, Running};
+use super::task::Task;
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::ledger::{Answer, CallId, CallState, Hold, HoldRefused, Ledger, RequestHash, SettleWhen, Work};
+use crate::money::{AssetDecimals, Units};
+use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT, Settlements};
+use crate::protocol::eip3009::Proof;
+use crate::protocol::x402::Credential;
+use crate::router::Router;
+use crate::stats::Metrics;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Signature checks that run at once: they are CPU work, and more would starve the reactor.
+const SIGNATURE_CHECKS_MAX: usize = 4;
+
+/// What a desk is made of.
+#[derive(Debug)]
+pub struct DeskParts {
+    /// The ledger of all calls.
+    pub ledger: Ledger,
+    /// The rail that payments come by.
+    pub rail: ExactRail,
+    /// The settlements on their way.
+    pub settlements: Settlements,
+    /// Signs receipts.
+    pub receipts: Receipts,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Where calls are taken; clones are the same desk.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    shared: Arc<Shared>,
+}
+
+/// What every call's task needs.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) ledger: Ledger,
+    pub(super) rail: ExactRail,
+    pub(super) settlements: Settlements,
+    pub(super) receipts: Receipts,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) settle_when: SettleWhen,
+    pub(super) decimals: AssetDecimals,
+    pub(super) answer_bytes_max: usize,
+    pub(super) tasks: TaskTracker,
+    answer_ttl_ms: u64,
+    calls_max: usize,
+    quote_grace: Duration,
+    terms: Terms,
+    tables: RwLock<Vec<PriceTable>>,
+    registry: Mutex<Registry>,
+    signature_checks: Semaphore,
+    closing: CancellationToken,
+}
+
+/// One version of the price table; the first of them is current, the others are in their grace time.
+#[derive(Debug)]
+struct PriceTable {
+    router: Arc<Router>,
+    until: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    attempts: HashMap<[u8; 32], Arc<Running>>,
+    calls: HashMap<CallId, Arc<Running>>,
+}
+
+impl Desk {
+    /// Opens the desk.
+    pub fn new(config: &Config, router: Router, parts: DeskParts) -> Self {
+        let decimals = config.asset.decimals;
+        let shared = Shared {
+            ledger: parts.ledger,
+            rail: parts.rail,
+            settlements: parts.settlements,
+            receipts: parts.receipts,
+            metrics: parts.metrics,
+            settle_when: config.payment.settle,
+            decimals,
+            answer_bytes_max: config.gateway.answer_bytes_max,
+            answer_ttl_ms: millis(config.gateway.answer_ttl),
+            calls_max: config.gateway.calls_max,
+            quote_grace: config.payment.quote_grace,
+            terms: Terms::new(&config.payment, decimals),
+            tables: RwLock::new(vec![PriceTable {
+                router: Arc::new(router),
+                until: None,
+            }]),
+            registry: Mutex::default(),
+            signature_checks: Semaphore::new(SIGNATURE_CHECKS_MAX),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The router with the current price table.
+    pub fn router(&self) -> Arc<Router> {
+        let tables = self.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+        tables.first().map(|table| Arc::clone(&table.router)).unwrap_or_default()
+    }
+
+    /// Puts a new price table in force; offers made from the old one are taken for the grace time.
+    pub fn reprice(&self, router: Router) {
+        let now = Instant::now();
+        let mut tables = self.shared.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|table| table.until.is_none_or(|until| until > now));
+        for table in tables.iter_mut() {
+            table.until = table.until.or(now.checked_add(self.shared.quote_grace));
+        }
+        tables.insert(
+            0,
+            PriceTable {
+                router: Arc::new(router),
+                until: None,
+            },
+        );
+    }
+
+    /// Quotes a request by the current price table.
+    pub fn quote(&self, body: &Bytes) -> Result<QuotedCall, Refusal> {
+        QuotedCall::read(body, &self.router(), &self.shared.terms)
+    }
+
+    /// The rail that payments come by.
+    pub fn rail(&self) -> &ExactRail {
+        &self.shared.rail
+    }
+
+    /// Takes a paid request: joins the call that this credential already bought, or starts one.
+    pub async fn take(&self, body: &Bytes, credential: Credential, headers: HeaderMap) -> Result<Listener, Refusal> {
+        let request = RequestHash::from_bytes(Sha256::digest(body).into());
+        if let Some(listener) = self.replay(&credential, request).await? {
+            return Ok(listener);
+        }
+        let call = self.accepted(body, &credential)?;
+        let key = attempt_key(&self.shared.rail, &credential, request);
+        let running = {
+            let mut registry = self.shared.registry();
+            if let Some(running) = registry.attempts.get(&key) {
+                return Ok(running.listen());
+            }
+            if registry.attempts.len() >= self.shared.calls_max || self.shared.closing.is_cancelled() {
+                return Err(Refusal::Busy);
+            }
+            let running = Running::new();
+            registry.attempts.insert(key, Arc::clone(&running));
+            running
+        };
+        let listener = running.listen();
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(async move {
+            let _registered = Registered {
+                shared: Arc::clone(&shared),
+                running: Arc::clone(&running),
+                key,
+            };
+            attempt(shared, running, call, credential, headers).await;
+        });
+        Ok(listener)
+    }
+
+    /// What this credential, or its payment identifier, already bought.
+    async fn replay(&self, credential: &Credential, request: RequestHash) -> Result<Option<Listener>, Refusal> {
+        let ledger = &self.shared.ledger;
+        let unavailable = |_| Refusal::LedgerUnavailable;
+        let key = self.shared.rail.replay_key(credential);
+        if let Some(state) = ledger.by_replay_key(&key).await.map_err(unavailable)? {
+            if !self.shared.rail.same_credential(&state.hold, credential) {
+                return Err(Refusal::Conflict(state.hold.call));
+            }
+            return self.shared.again(&state, request).await.map(Some);
+        }
+        let Some(key) = self.shared.rail.payment_id_key(credential) else {
+            return Ok(None);
+        };
+        let Some(state) = ledger.by_payment_id(&key).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        // Another credential of the same payer: only its own signature opens the payer's answer.
+        let proof = self.shared.check(credential, state.hold.held).await?;
+        match proof {
+            Proof::Payer => self.shared.again(&state, request).await.map(Some),
+            Proof::ContractOnly { .. } => Err(Refusal::Conflict(state.hold.call)),
+        }
+    }
+
+    /// The call at a price that the credential accepted: the current one, or one in its grace time.
+    fn accepted(&self, body: &Bytes, credential: &Credential) -> Result<QuotedCall, Refusal> {
+        let now = Instant::now();
+        let routers: Vec<Arc<Router>> = {
+            let tables = self.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let live = tables.iter().filter(|table| table.until.is_none_or(|until| until > now));
+            live.map(|table| Arc::clone(&table.router)).collect()
+        };
+        let mut current = None;
+        for router in routers {
+            let quoted = QuotedCall::read(body, &router, &self.shared.terms);
+            match quoted {
+                Ok(call) if self.shared.rail.accepts(credential, call.ceiling) => return Ok(call),
+                other => current = current.or(Some(other)),
+            }
+        }
+        match current {
+            Some(Ok(call)) => {
+                // Say which field is wrong where that can be told.
+                let now_s = now_ms() / 1000;
+                let refusal = self.shared.rail.mismatch(credential, call.ceiling, now_s);
+                Err(Refusal::Payment(refusal))
+            }
+            Some(Err(refusal)) => Err(refusal),
+            None => Err(Refusal::Internal),
+        }
+    }
+
+    /// A call's state, for who knows its id.
+    pub async fn call(&self, id: &CallId) -> Result<Option<CallState>, Refusal> {
+        self.shared.ledger.call(id).await.map_err(|_| Refusal::LedgerUnavailable)
+    }
+
+    /// Calls under way.
+    pub fn running(&self) -> usize {
+        self.shared.registry().attempts.len()
+    }
+
+    /// Takes no new calls and waits for those under way; what outlives `drain` is left to the next
+    /// start, which finds it in the ledger.
+    pub async fn close(&self, drain: Duration) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(drain, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!(calls = self.running(), "stopping with calls under way; the next start finishes them");
+        }
+        self.shared.settlements.stop();
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Shared {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the CPU work of a check beside the reactor, a bounded number at a time.
+    async fn check(self: &Arc<Self>, credential: &Credential, amount: Units) -> Result<Proof, Refusal> {
+        let _permit = self.signature_checks.acquire().await.map_err(|_| Refusal::Busy)?;
+        let shared = Arc::clone(self);
+        let credential = credential.clone();
+        let checked = tokio::task::spawn_blocking(move || shared.rail.check(&credential, amount, now_ms() / 1000));
+        checked.await.map_err(|_| Refusal::Internal)?.map_err(Refusal::Payment)
+    }
+
+    /// The same answer for the same payment: the running call's, or the one kept.
+    async fn again(self: &Arc<Self>, state: &CallState, request: RequestHash) -> Result<Listener, Refusal> {
+        let id = state.hold.call;
+        if state.hold.request != request {
+            return Err(Refusal::Conflict(id));
+        }
+        if let Some(running) = self.registry().calls.get(&id) {
+            return Ok(running.listen());
+        }
+        let kept = self.ledger.answer(&id, now_ms()).await.map_err(|_| Refusal::LedgerUnavailable)?;
+        match kept {
+            Some(answer) => Ok(from_kept(answer).listen()),
+            None => Err(gone(state)),
+        }
+    }
+
+    /// Keeps a finished answer for the same credential.
+    pub(super) async fn keep_answer(&self, id: &CallId, running: &Running) {
+        let Some((headers, body)) = running.answer() else {
+            return;
+        };
+        if self.answer_ttl_ms == 0 {
+            return;
+        }
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let headers = headers.iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+        let answer = Answer {
+            status: 200,
+            headers: headers.collect(),
+            body,
+        };
+        let expires = now_ms().saturating_add(self.answer_ttl_ms);
+        if let Err(error) = self.ledger.store_answer(id, answer, expires).await {
+            tracing::warn!(call = %id, %error, "an answer is not kept for its credential");
+        }
+    }
+}
+
+/// Why there is no answer for a payment that was taken: its call is over, or still settling.
+fn gone(state: &CallState) -> Refusal {
+    match state.work {
+        Work::Captured(_) => Refusal::AnswerGone(state.hold.call),
+        Work::Voided { .. } => Refusal::Voided(state.hold.call),
+        Work::Held | Work::Forwarded | Work::Answered => Refusal::SettlementPending,
+    }
+}
+
+fn from_kept(answer: Answer) -> Arc<Running> {
+    let headers: HeaderMap = answer
+        .headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name.as_str()).ok()?;
+            Some((name, HeaderValue::try_from(value.as_str()).ok()?))
+        })
+        .collect();
+    let running = Running::new();
+    running.begin(Head::Answer(headers));
+    running.push(answer.body.into());
+    running.finish();
+    running
+}
+
+/// One credential with one body: copies of it share one attempt.
+fn attempt_key(rail: &ExactRail, credential: &Credential, request: RequestHash) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(rail.replay_key(credential).as_bytes());
+    hash.update(request.as_bytes());
+    hash.update(Sha256::digest(&credential.signature));
+    hash.finalize().into()
+}
+
+/// Takes an attempt out of the registry when its task ends, however it ends.
+struct Registered {
+    shared: Arc<Shared>,
+    running: Arc<Running>,
+    key: [u8; 32],
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.running.give_up();
+        let mut registry = self.shared.registry();
+        registry.attempts.remove(&self.key);
+        registry.calls.retain(|_, running| !Arc::ptr_eq(running, &self.running));
+    }
+}
+
+/// Authorizes and holds, then runs the call.
+async fn attempt(
+    shared: Arc<Shared>,
+    running: Arc<Running>,
+    call: QuotedCall,
+    credential: Credential,
+    headers: HeaderMap,
+) {
+    let authorized = match authorize(&shared, &call, &credential).await {
+        Ok(authorized) => authorized,
+        Err(refusal) => return running.begin(Head::Refused(refusal)),
+    };
+    let id = CallId::from_bytes(rand::random());
+    let hold = hold(&shared, id, &call, &credential, &authorized);
+    shared.registry().calls.insert(id, Arc::clone(&running));
+    match shared.ledger.hold(hold).await {
+        Ok(()) => {}
+        Err(HoldRefused::Taken { call: taken, .. } | HoldRefused::PaymentIdTaken { call: taken, .. }) => {
+            return follow(&shared, &running, taken, call.request).await;
+        }
+        Err(error) => {
+            tracing::error!(%error, "a hold was not taken");
+            return running.begin(Head::Refused(Refusal::LedgerUnavailable));
+        }
+    }
+    let task = Task {
+        version: credential.version,
+        shared,
+        running,
+        id,
+        call,
+        authorized,
+        headers,
+    };
+    task.run().await;
+}
+
+async fn authorize(shared: &Arc<Shared>, call: &QuotedCall, credential: &Credential) -> Result<Authorized, Refusal> {
+    let proof = shared.check(credential, call.ceiling).await?;
+    let authorized = shared.rail.authorize(credential, call.ceiling, &proof).await;
+    authorized.map_err(Refusal::from)
+}
+
+fn hold(shared: &Shared, id: CallId, call: &QuotedCall, credential: &Credential, authorized: &Authorized) -> Hold {
+    let row = &call.endpoint.model.price;
+    Hold {
+        call: id,
+        rail: RAIL_EXACT.to_owned(),
+        replay_key: authorized.replay_key,
+        payment_id: shared.rail.payment_id_key(credential),
+        payer: format!("{:#x}", authorized.payer),
+        network: shared.rail.network().to_string(),
+        asset: format!("{:#x}", shared.rail.asset().address),
+        asset_decimals: shared.decimals,
+        ceiling: call.ceiling,
+        held: call.ceiling,
+        request: call.request,
+        model: call.endpoint.model.id.clone(),
+        endpoint: call.endpoint.upstream.clone(),
+        price_row: row.canonical_json(),
+        price_row_sha256: crate::ledger::Digest32::from_bytes(row.sha256()),
+        markup_bps: call.markup_bps,
+        quote_prompt_max: call.quote.prompt_tokens_max,
+        quote_output_max: call.quote.output_tokens_max,
+        settle_when: shared.settle_when,
+        authorization: authorized.stored(),
+        stream: call.stream,
+        at_ms: now_ms(),
+    }
+}
+
+/// Another attempt won the race for this credential: tell its outcome to our listeners.
+async fn follow(shared: &Arc<Shared>, running: &Running, taken: CallId, request: RequestHash) {
+    let state = match shared.ledger.call(&taken).await {
+        Ok(Some(state)) => state,
+        _ => return running.begin(Head::Refused(Refusal::LedgerUnavailable)),
+    };
+    let mut other = match shared.again(&state, request).await {
+        Ok(listener) => listener,
+        Err(refusal) => return running.begin(Head::Refused(refusal)),
+    };
+    let head = other.head(Duration::MAX).await;
+    running.begin(head.unwrap_or(Head::Refused(Refusal::Internal)));
+    while let Some(bytes) = other.next().await {
+        running.push(bytes);
+    }
+    running.finish();
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<AuthorizeFailure> for Refusal {
+    fn from(failure: AuthorizeFailure) -> Self {
+        match failure {
+            AuthorizeFailure::Refused(refusal) => Self::Payment(refusal),
+            AuthorizeFailure::Unknown => Self::ChainUnknown,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! One call's life: quote, authorize, hold, forward, meter, capture, receipt, settle.
+//!
+//! A call runs as its own task; connections only listen to it (rule 7). What must survive a crash is
+//! in the ledger before it has an effect (rule 5), and [`Desk::resume`] goes on from there at boot.
+
+mod bill;
+mod desk;
+mod quote;
+mod receipts;
+mod refusal;
+mod relay;
+mod resume;
+mod running;
+mod task;
+
+pub use crate::ledger::CallId;
+pub use desk::{Desk, DeskParts};
+pub use quote::QuotedCall;
+pub use receipts::Receipts;
+pub use refusal::Refusal;
+pub use running::{Head, Listener};

@@ -1,0 +1,130 @@
+//! A running call's output, which any number of connections may listen to and none can stop.
+
+use super::Refusal;
+use bytes::Bytes;
+use http::HeaderMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// The first thing a listener learns.
+#[derive(Debug, Clone)]
+pub enum Head {
+    /// The answer begins: these headers, then the body.
+    Answer(HeaderMap),
+    /// There will be no answer, for this reason.
+    Refused(Refusal),
+}
+
+/// What the call's task writes and listeners read.
+#[derive(Debug)]
+pub(super) struct Running {
+    progress: watch::Sender<Progress>,
+    chunks: Mutex<Vec<Bytes>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    head: Option<Arc<Head>>,
+    chunks: usize,
+    done: bool,
+    settling: bool,
+}
+
+impl Running {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            progress: watch::Sender::new(Progress::default()),
+            chunks: Mutex::default(),
+        })
+    }
+
+    pub(super) fn listen(self: &Arc<Self>) -> Listener {
+        Listener {
+            progress: self.progress.subscribe(),
+            running: Arc::clone(self),
+            next: 0,
+        }
+    }
+
+    /// Says that only the settlement is being waited for, so that listeners may lose patience.
+    pub(super) fn settling(&self) {
+        self.progress.send_modify(|progress| progress.settling = true);
+    }
+
+    pub(super) fn begin(&self, head: Head) {
+        let done = matches!(head, Head::Refused(_));
+        self.progress.send_modify(|progress| {
+            progress.head = Some(Arc::new(head));
+            progress.done = done;
+        });
+    }
+
+    pub(super) fn push(&self, bytes: Bytes) {
+        let count = {
+            let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+            chunks.push(bytes);
+            chunks.len()
+        };
+        self.progress.send_modify(|progress| progress.chunks = count);
+    }
+
+    pub(super) fn finish(&self) {
+        self.progress.send_modify(|progress| progress.done = true);
+    }
+
+    /// Ends a call whose task is over without having said so.
+    pub(super) fn give_up(&self) {
+        self.progress.send_modify(|progress| {
+            progress.head.get_or_insert_with(|| Arc::new(Head::Refused(Refusal::Internal)));
+            progress.done = true;
+        });
+    }
+
+    /// The whole answer so far: its headers and body.
+    pub(super) fn answer(&self) -> Option<(HeaderMap, Vec<u8>)> {
+        let Some(Head::Answer(headers)) = self.progress.borrow().head.as_deref().cloned() else {
+            return None;
+        };
+        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((headers, chunks.concat()))
+    }
+}
+
+/// One connection's view of a running call, from its first byte on.
+#[derive(Debug)]
+pub struct Listener {
+    running: Arc<Running>,
+    progress: watch::Receiver<Progress>,
+    next: usize,
+}
+
+impl Listener {
+    /// Waits for the head; `None` when only the settlement is missing for longer than `patience`.
+    pub async fn head(&mut self, patience: std::time::Duration) -> Option<Head> {
+        let settling = self
+            .progress
+            .wait_for(|progress| progress.head.is_some() || progress.settling)
+            .await
+            .ok()?
+            .clone();
+        if let Some(head) = settling.head {
+            return Some((*head).clone());
+        }
+        let head = self.progress.wait_for(|progress| progress.head.is_some());
+        let progress = tokio::time::timeout(patience, head).await.ok()?.ok()?;
+        progress.head.as_deref().cloned()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        let next = self.next;
+        let ready = self.progress.wait_for(|progress| progress.chunks > next || progress.done);
+        ready.await.ok()?;
+        let chunk = {
+            let chunks = self.running.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+            chunks.get(next).cloned()
+        };
+        self.next = next.saturating_add(1);
+        chunk
+    }
+}

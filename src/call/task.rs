@@ -1,0 +1,380 @@
+//! The one task that owns a call from its credential to its receipt.
+
+use super::bill::{self, Billing};
+use super::desk::Shared;
+use crate::failpoint::{Failpoint, pass};
+use super::quote::QuotedCall;
+use super::refusal::Refusal;
+use super::relay::StreamRelay;
+use super::running::{Head, Running};
+use crate::clock::now_ms;
+use crate::ledger::{CallId, CallState, Event, SettleWhen, VoidReason};
+use crate::metering::meter_whole;
+use crate::payment::{Authorized, Settlement};
+use crate::protocol::x402;
+use crate::router::{UpstreamAnswer, UpstreamFailure};
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The header that names the call in every answer to a paid request.
+pub(super) const CALL_ID: HeaderName = HeaderName::from_static("groat-call-id");
+
+/// A call whose credential is good and whose hold is durable.
+pub(super) struct Task {
+    pub(super) shared: Arc<Shared>,
+    pub(super) running: Arc<Running>,
+    pub(super) id: CallId,
+    pub(super) call: QuotedCall,
+    pub(super) authorized: Authorized,
+    pub(super) version: x402::Version,
+    pub(super) headers: HeaderMap,
+}
+
+/// How a held call ended, for the metrics.
+type Ended = Result<&'static str, Refusal>;
+
+impl Task {
+    /// Runs the call to its end; whatever happens, listeners learn it.
+    pub(super) async fn run(self) {
+        let metrics = Arc::clone(&self.shared.metrics);
+        metrics.call_begun();
+        let model = self.call.endpoint.model.id.clone();
+        let outcome = match self.drive().await {
+            Ok(outcome) => outcome,
+            Err(refusal) => {
+                tracing::info!(call = %self.id, ?refusal, "call refused");
+                self.running.begin(Head::Refused(refusal));
+                "void"
+            }
+        };
+        self.running.finish();
+        metrics.call_ended(&model, outcome);
+    }
+
+    async fn drive(&self) -> Ended {
+        pass(Failpoint::Hold);
+        let early = match self.settle_when() {
+            SettleWhen::Before => Some(self.settled_before().await?),
+            SettleWhen::OnFirstByte | SettleWhen::After => None,
+        };
+        self.record(Event::Forwarded { at_ms: now_ms() }).await?;
+        pass(Failpoint::Forward);
+        let sent = Instant::now();
+        let deadline = self.call.endpoint.call_timeout;
+        let answer = self.call.endpoint.send(self.headers.clone(), self.call.body.clone());
+        let answer = match answer.await {
+            Ok(answer) if answer.is_event_stream == self.call.stream => answer,
+            Ok(_) => {
+                let message = "the content type is not what was asked for";
+                return self.void(UpstreamFailure::Malformed(message.to_owned())).await;
+            }
+            Err(failure) => return self.void(failure).await,
+        };
+        let until = sent.checked_add(deadline).unwrap_or(sent);
+        if self.call.stream {
+            self.relay_stream(answer, early, sent, until).await
+        } else {
+            self.relay_whole(answer, early, sent, until).await
+        }
+    }
+
+    fn settle_when(&self) -> SettleWhen {
+        self.shared.settle_when
+    }
+
+    async fn settled_before(&self) -> Result<Settlement, Refusal> {
+        self.running.settling();
+        let settlement = self.settle().await;
+        if let Settlement::Failed { reason } = &settlement {
+            return Err(self.settlement_failed(reason.clone()).await);
+        }
+        Ok(settlement)
+    }
+
+    async fn relay_whole(
+        &self,
+        answer: UpstreamAnswer,
+        early: Option<Settlement>,
+        sent: Instant,
+        until: Instant,
+    ) -> Ended {
+        let mut upstream = answer.body;
+        let first = match next_until(&mut upstream, until).await {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(failure)) => return self.void(failure).await,
+            None => return self.void(UpstreamFailure::Malformed("it is empty".to_owned())).await,
+        };
+        self.shared.metrics.first_byte(sent.elapsed());
+        let bytes_max = self.shared.answer_bytes_max;
+        let read = async {
+            let mut body = first.to_vec();
+            while let Some(next) = next_until(&mut upstream, until).await {
+                body.extend_from_slice(&next?);
+                if body.len() > bytes_max {
+                    return Err(UpstreamFailure::TooLarge);
+                }
+            }
+            Ok(body)
+        };
+        let body = match read.await {
+            Ok(body) => body,
+            Err(failure) => return self.void(failure).await,
+        };
+        let reading = meter_whole(self.call.endpoint.model.dialect, &body);
+        if reading.error || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+            let message = "a success status with an error or no JSON in it";
+            return self.void(UpstreamFailure::Malformed(message.to_owned())).await;
+        }
+        self.answered().await?;
+        let settlement = match self.settlement_on_first_byte(early).await? {
+            Some(settlement) => Some(settlement),
+            None => None,
+        };
+        let billing = self.capture(&reading, true).await?;
+        let body = match std::str::from_utf8(&body) {
+            Ok(text) => crate::metering::with_usage_members(text, &billing.members())
+                .map_or(body.clone(), String::into_bytes),
+            Err(_) => body,
+        };
+        self.running.begin(Head::Answer(self.answer_headers(answer.headers, settlement.as_ref())));
+        self.running.push(body.into());
+        self.close(&billing).await
+    }
+
+    async fn relay_stream(
+        &self,
+        answer: UpstreamAnswer,
+        early: Option<Settlement>,
+        sent: Instant,
+        until: Instant,
+    ) -> Ended {
+        let mut upstream = answer.body;
+        let mut relay = StreamRelay::new(self.call.endpoint.model.dialect, self.call.usage_wanted);
+        let mut ready = Vec::new();
+        while !relay.begun() {
+            let failure = match next_until(&mut upstream, until).await {
+                Some(Ok(bytes)) => {
+                    ready.extend(relay.push(&bytes));
+                    None
+                }
+                Some(Err(failure)) => Some(failure),
+                None => Some(UpstreamFailure::Malformed("the stream holds no answer".to_owned())),
+            };
+            let failure = failure.or_else(|| {
+                let message = "an error event came before the answer";
+                relay.failed().then(|| UpstreamFailure::Malformed(message.to_owned()))
+            });
+            if let Some(failure) = failure {
+                return self.void(failure).await;
+            }
+        }
+        self.shared.metrics.first_byte(sent.elapsed());
+        self.answered().await?;
+
+        // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
+        let mut cut = None;
+        let mut ended = false;
+        let settlement = {
+            let settling = self.settlement_on_first_byte(early);
+            tokio::pin!(settling);
+            loop {
+                tokio::select! {
+                    biased;
+                    settled = &mut settling => break settled?,
+                    next = next_until(&mut upstream, until), if !ended => {
+                        ended = self.take(&mut relay, next, &mut ready, &mut cut);
+                    }
+                }
+            }
+        };
+        self.running.begin(Head::Answer(self.answer_headers(answer.headers, settlement.as_ref())));
+        let mut delivered = ready.len();
+        self.push(ready);
+        while !ended {
+            let mut out = Vec::new();
+            let next = next_until(&mut upstream, until).await;
+            ended = self.take(&mut relay, next, &mut out, &mut cut);
+            delivered = delivered.saturating_add(out.len());
+            if delivered > self.shared.answer_bytes_max {
+                cut = Some(UpstreamFailure::TooLarge);
+                ended = true;
+            }
+            self.push(out);
+        }
+        drop(upstream);
+
+        let ending = relay.finish();
+        let complete = ending.complete && cut.is_none();
+        let billing = self.capture(&ending.reading, complete).await?;
+        if !complete {
+            self.push(error_event(cut.as_ref()));
+        }
+        self.push(ending.bytes(&billing.members()));
+        self.close(&billing).await
+    }
+
+    /// Takes one piece of the stream; true at its end.
+    fn take(
+        &self,
+        relay: &mut StreamRelay,
+        next: Option<Result<Bytes, UpstreamFailure>>,
+        out: &mut Vec<u8>,
+        cut: &mut Option<UpstreamFailure>,
+    ) -> bool {
+        let failure = match next {
+            None => return true,
+            Some(Ok(bytes)) => {
+                out.extend(relay.push(&bytes));
+                return false;
+            }
+            Some(Err(failure)) => failure,
+        };
+        *cut = Some(failure);
+        true
+    }
+
+    fn push(&self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.running.push(bytes.into());
+        }
+    }
+
+    async fn answered(&self) -> Result<(), Refusal> {
+        self.record(Event::Answered { at_ms: now_ms() }).await?;
+        pass(Failpoint::FirstByte);
+        Ok(())
+    }
+
+    /// Settles now if that is the time for it; the answer waits for what comes back.
+    async fn settlement_on_first_byte(&self, early: Option<Settlement>) -> Result<Option<Settlement>, Refusal> {
+        if early.is_some() || self.settle_when() != SettleWhen::OnFirstByte {
+            return Ok(early);
+        }
+        self.running.settling();
+        match self.settle().await {
+            Settlement::Failed { reason } => Err(self.settlement_failed(reason).await),
+            settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
+        }
+    }
+
+    async fn settle(&self) -> Settlement {
+        match self.shared.ledger.call(&self.id).await {
+            Ok(Some(state)) => self.shared.settlements.settle_call(&state).await,
+            // A ledger that cannot be read settles nothing; the next start goes on from what it holds.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Bills what was used; from here on the bill stands.
+    async fn capture(&self, reading: &crate::metering::Reading, complete: bool) -> Result<Billing, Refusal> {
+        let billing = bill::bill(&self.call, reading, complete, self.shared.decimals).map_err(|error| {
+            tracing::error!(call = %self.id, %error, "the bill could not be computed");
+            Refusal::Internal
+        })?;
+        pass(Failpoint::Usage);
+        let capture = billing.capture(self.call.ceiling, now_ms());
+        let state = self.record(Event::Captured(Box::new(capture))).await?;
+        pass(Failpoint::Capture);
+        billing.count(&self.shared.metrics, &self.call);
+        let receipt = self.shared.receipts.issue(&self.id, &state).await;
+        pass(Failpoint::Receipt);
+        Ok(billing.with_receipt(receipt))
+    }
+
+    /// Keeps the finished answer for the same credential and settles what is still owed.
+    async fn close(&self, billing: &Billing) -> Ended {
+        self.running.finish();
+        self.shared.keep_answer(&self.id, &self.running).await;
+        if self.settle_when() == SettleWhen::After && !billing.is_free() {
+            if let Settlement::Failed { reason } = self.settle().await {
+                tracing::error!(call = %self.id, reason, "answered, but the settlement failed: this call is a loss");
+                return Ok("unpaid");
+            }
+        }
+        Ok("captured")
+    }
+
+    async fn void(&self, failure: UpstreamFailure) -> Ended {
+        let reason = match &failure {
+            UpstreamFailure::Unreachable | UpstreamFailure::Cut => VoidReason::UpstreamUnavailable,
+            UpstreamFailure::TimedOut => VoidReason::UpstreamTimeout,
+            UpstreamFailure::Refused { status, .. } if status.is_client_error() => VoidReason::UpstreamRefused,
+            UpstreamFailure::Refused { .. } => VoidReason::UpstreamUnavailable,
+            UpstreamFailure::Malformed(_) | UpstreamFailure::TooLarge => VoidReason::UpstreamInvalid,
+        };
+        tracing::warn!(call = %self.id, upstream = self.call.endpoint.upstream, %failure, "no answer: nothing is charged");
+        self.record(Event::Voided { reason, at_ms: now_ms() }).await?;
+        Err(failure.into())
+    }
+
+    async fn settlement_failed(&self, reason: String) -> Refusal {
+        let voided = Event::Voided {
+            reason: VoidReason::PaymentFailed,
+            at_ms: now_ms(),
+        };
+        if let Err(refusal) = self.record(voided).await {
+            return refusal;
+        }
+        Refusal::SettlementFailed {
+            reason,
+            payer: self.authorized.payer,
+            version: self.version,
+        }
+    }
+
+    async fn record(&self, event: Event) -> Result<CallState, Refusal> {
+        self.shared.ledger.record(self.id, event).await.map_err(|error| {
+            tracing::error!(call = %self.id, %error, "the ledger refused an event");
+            Refusal::LedgerUnavailable
+        })
+    }
+
+    fn answer_headers(&self, mut headers: HeaderMap, settlement: Option<&Settlement>) -> HeaderMap {
+        if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
+            headers.insert(CALL_ID, id);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        if let Some(Settlement::Confirmed { transaction, .. }) = settlement {
+            let rail = &self.shared.rail;
+            let paid = rail.settle_response(self.authorized.payer, self.call.ceiling, transaction, self.version);
+            let value = paid.to_header().ok().and_then(|value| HeaderValue::try_from(value).ok());
+            if let Some(value) = value {
+                headers.insert(response_header(self.version), value);
+            }
+        }
+        headers
+    }
+}
+
+fn response_header(version: x402::Version) -> HeaderName {
+    HeaderName::from_static(match version {
+        x402::Version::V1 => x402::X_PAYMENT_RESPONSE,
+        x402::Version::V2 => x402::PAYMENT_RESPONSE,
+    })
+}
+
+async fn next_until(
+    upstream: &mut (impl StreamExt<Item = Result<Bytes, UpstreamFailure>> + Unpin),
+    until: Instant,
+) -> Option<Result<Bytes, UpstreamFailure>> {
+    let next = tokio::time::timeout_at(until.into(), upstream.next());
+    next.await.unwrap_or(Some(Err(UpstreamFailure::TimedOut)))
+}
+
+/// The event that tells a caller that its stream was cut: what was delivered is billed.
+fn error_event(cut: Option<&UpstreamFailure>) -> Vec<u8> {
+    let message = cut.map_or_else(
+        || "the upstream ended its stream without finishing".to_owned(),
+        ToString::to_string,
+    );
+    let error = serde_json::json!({"error": {
+        "message": format!("{message}; what was delivered is billed"),
+        "type": "server_error",
+        "param": null,
+        "code": "upstream_cut",
+    }});
+    format!("data: {error}\n\n").into_bytes()
+}

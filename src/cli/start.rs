@@ -1,0 +1,151 @@
+//! A configuration becomes a running gateway, and a running gateway stops in good order.
+
+use super::Failure;
+use crate::call::{Desk, DeskParts, Receipts};
+use crate::chain::{LanePolicy, Relayer, Rpc};
+use crate::config::{Config, Secret};
+use crate::gateway::{App, serve};
+use crate::ledger::{Ledger, OpenItems, SledStore};
+use crate::payment::{ExactRail, LedgerOutbox, Settlements};
+use crate::protocol::Network;
+use crate::protocol::signature::Key;
+use crate::router::Router;
+use crate::stats::Metrics;
+use alloy::signers::local::PrivateKeySigner;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// A gateway that answers.
+pub(super) struct Gateway {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    /// The address that signs its receipts.
+    pub(super) receipt_signer: alloy::primitives::Address,
+    desk: Desk,
+    ledger: Ledger,
+    drain: Duration,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Gateway {
+    /// Opens the ledger, finds the chain, takes up what the last stop left open, and listens.
+    pub(super) async fn start(config: &Config) -> Result<Self, Failure> {
+        let rpc = connect(config).await?;
+        let router = router(config)?;
+        let listener = TcpListener::bind(config.gateway.listen)
+            .await
+            .map_err(|error| Failure::other(format!("cannot listen on {}: {error}", config.gateway.listen)))?;
+        let address = listener.local_addr().map_err(Failure::other)?;
+        let (ledger, open) = open_ledger(config)?;
+        let metrics = Arc::new(Metrics::default());
+        let (settled_sender, settled) = mpsc::channel(1024);
+        let outbox = Arc::new(LedgerOutbox(ledger.clone()));
+        let lane = |secret: &Secret| -> Result<_, Failure> {
+            Ok(Relayer::spawn(rpc.clone(), signer(secret)?, policy(config), outbox.clone()))
+        };
+        let relayer = lane(&config.payment.relayer_key)?;
+        // One lane per key in the whole world: a shared key shares the lane.
+        let payout = match &config.payment.payout_key {
+            Some(key) if signer(key)?.address() != relayer.0.address() => Some(lane(key)?),
+            Some(_) => return Err(Failure::other("payout_key and relayer_key must be two keys")),
+            None => None,
+        };
+        let network = Network::from_chain_id(config.chain.chain_id);
+        let rail = ExactRail::new(rpc, network, &config.asset, &config.payment, relayer.0.address());
+        let settlements = Settlements::new(&ledger, &rail, relayer, payout, Arc::clone(&metrics), settled_sender);
+        let key = Key::from_hex(config.payment.receipt_key.reveal()).map_err(|_| Failure::other("receipt_key is no private key"))?;
+        let receipts = Receipts::new(key, ledger.clone());
+        let receipt_signer = receipts.signer();
+        let parts = DeskParts {
+            ledger: ledger.clone(),
+            rail,
+            settlements: settlements.clone(),
+            receipts,
+            metrics: Arc::clone(&metrics),
+        };
+        let desk = Desk::new(config, router, parts);
+        desk.keep_books(settled);
+        desk.resume(open).await;
+        let origin = format!("http://{address}");
+        let app = App::new(config, &origin, desk.clone(), ledger.clone(), settlements, metrics);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, app, async move {
+            // A dropped sender is a stop as well.
+            let _ = stopped.await;
+        }));
+        tracing::info!(%address, "the gateway answers");
+        Ok(Self {
+            address,
+            receipt_signer,
+            desk,
+            ledger,
+            drain: config.gateway.drain,
+            stop,
+            server,
+        })
+    }
+
+    /// Puts the prices of a configuration that was read anew in force.
+    pub(super) fn reprice(&self, config: &Config) -> Result<(), Failure> {
+        self.desk.reprice(router(config)?);
+        Ok(())
+    }
+
+    /// Whether the server ended by itself, which it should not.
+    pub(super) async fn ended(&mut self) -> Failure {
+        match (&mut self.server).await {
+            Ok(Err(error)) => Failure::other(format!("the server failed: {error}")),
+            _ => Failure::other("the server ended"),
+        }
+    }
+
+    /// Stops: no new calls, those under way finish within the drain time, the ledger is closed last.
+    pub(super) async fn stop(self) {
+        tracing::info!(calls = self.desk.running(), "stopping");
+        // The server may be gone already.
+        let _ = self.stop.send(());
+        self.desk.close(self.drain).await;
+        let served = tokio::time::timeout(Duration::from_secs(2), self.server).await;
+        if served.is_err() {
+            tracing::debug!("connections were still open");
+        }
+        self.ledger.shutdown().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn connect(config: &Config) -> Result<Rpc, Failure> {
+    let chain = &config.chain;
+    let rpc = Rpc::connect_within(chain.rpc_url.reveal(), chain.chain_id, chain.rpc_timeout).await;
+    rpc.map_err(|error| Failure::other(format!("the chain at chain.rpc_url cannot be used: {error}")))
+}
+
+fn router(config: &Config) -> Result<Router, Failure> {
+    Router::new(&config.upstreams).map_err(|error| Failure::other(format!("the HTTP client cannot start: {error}")))
+}
+
+fn open_ledger(config: &Config) -> Result<(Ledger, OpenItems), Failure> {
+    let path = config.gateway.data_dir.join("ledger");
+    let store = SledStore::open(&path).map_err(|error| {
+        Failure::other(format!("the ledger at {} cannot be opened (is another groat using it?): {error}", path.display()))
+    })?;
+    Ledger::open(store).map_err(|error| Failure::other(format!("the ledger at {} is not sound: {error}", path.display())))
+}
+
+fn signer(secret: &Secret) -> Result<PrivateKeySigner, Failure> {
+    secret.reveal().parse().map_err(|_| Failure::other("a key is no private key"))
+}
+
+fn policy(config: &Config) -> LanePolicy {
+    LanePolicy {
+        confirmations: config.chain.confirmations,
+        final_depth: config.chain.final_depth,
+        bump_after: config.chain.bump_after,
+        ..LanePolicy::default()
+    }
+}

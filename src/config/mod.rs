@@ -1,0 +1,121 @@
+//! The one typed configuration: TOML plus named environment variables, every mistake told at once.
+//!
+//! Reading opens no port and starts nothing, so that `groat check` can say what is wrong safely.
+
+mod merge;
+mod reader;
+mod secret;
+mod sections;
+
+pub use merge::overlay;
+pub use reader::{Environment, Mistake};
+pub use sections::{
+    AssetConfig, ChainConfig, GatewayConfig, ModelConfig, PaymentConfig, UpstreamConfig,
+};
+pub use secret::Secret;
+
+use reader::Reader;
+use std::path::Path;
+use toml::Table;
+
+/// Everything `groat serve` needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How Groat itself listens, stores and stops.
+    pub gateway: GatewayConfig,
+    /// The chain that payments settle on.
+    pub chain: ChainConfig,
+    /// The stablecoin that is taken.
+    pub asset: AssetConfig,
+    /// Who is paid, when settlements are sent, and with which keys.
+    pub payment: PaymentConfig,
+    /// The providers and routers that calls are forwarded to.
+    pub upstreams: Vec<UpstreamConfig>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(String, std::io::Error),
+    /// The text is not TOML.
+    #[error("{0} is not valid TOML: {1}")]
+    NotToml(String, String),
+    /// The configuration has mistakes; all of them are listed.
+    #[error("{} in the configuration:\n{}", count(.0.len()), list(.0))]
+    Mistakes(Vec<Mistake>),
+}
+
+impl Config {
+    /// Reads a configuration file, with secrets from the process environment.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_table(read_table(path)?, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a configuration from a parsed TOML table.
+    pub fn from_table(table: Table, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        let mut root = Reader::new(table, "", environment);
+        let mut mistakes = Vec::new();
+        let gateway = GatewayConfig::read(root.table("gateway"), &mut mistakes);
+        let chain = ChainConfig::read(root.table("chain"), &mut mistakes);
+        let asset = AssetConfig::read(root.table("asset"), &mut mistakes);
+        let payment = PaymentConfig::read(root.table("payment"), asset.decimals, &mut mistakes);
+        let upstreams = UpstreamConfig::read_all(root.tables("upstream"), &mut mistakes);
+        if upstreams.is_empty() {
+            root.wrong("upstream", "at least one [[upstream]] with one [[upstream.model]] is required");
+        }
+        for id in repeated_ids(&upstreams) {
+            root.wrong("upstream", format!("model id {id:?} is defined twice"));
+        }
+        root.absorb(mistakes);
+        let mistakes = root.finish();
+        if mistakes.is_empty() {
+            Ok(Self {
+                gateway,
+                chain,
+                asset,
+                payment,
+                upstreams,
+            })
+        } else {
+            Err(ConfigError::Mistakes(mistakes))
+        }
+    }
+}
+
+/// Reads a file as a TOML table.
+pub fn read_table(path: &Path) -> Result<Table, ConfigError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Unreadable(name.clone(), error))?;
+    text.parse()
+        .map_err(|error: toml::de::Error| ConfigError::NotToml(name, error.to_string()))
+}
+
+fn repeated_ids(upstreams: &[UpstreamConfig]) -> Vec<String> {
+    let mut ids: Vec<&str> = upstreams
+        .iter()
+        .flat_map(|upstream| upstream.models.iter().map(|model| model.id.as_str()))
+        .collect();
+    ids.sort_unstable();
+    let mut repeated: Vec<String> = ids
+        .windows(2)
+        .filter(|pair| pair.first() == pair.last())
+        .filter_map(|pair| pair.first().map(|id| (*id).to_owned()))
+        .collect();
+    repeated.dedup();
+    repeated
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 mistake".to_owned() } else { format!("{n} mistakes") }
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests;

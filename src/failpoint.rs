@@ -1,0 +1,42 @@
+//! Named places where a test may kill the process; nothing at all without the `failpoints` feature.
+
+/// The places, in the order a call passes them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Failpoint {
+    /// The hold is durable.
+    Hold,
+    /// The upstream is about to be called.
+    Forward,
+    /// The upstream's first byte is here.
+    FirstByte,
+    /// The usage is known.
+    Usage,
+    /// The capture is durable.
+    Capture,
+    /// The settlement is durable and about to be broadcast.
+    SettleSent,
+    /// The settlement is confirmed and durable.
+    SettleConfirmed,
+    /// The receipt is durable.
+    Receipt,
+}
+
+/// Aborts the process if the test asked for it here.
+#[cfg(feature = "failpoints")]
+pub(crate) fn pass(at: Failpoint) {
+    let name = match at {
+        Failpoint::Hold => "hold",
+        Failpoint::Forward => "forward",
+        Failpoint::FirstByte => "first_byte",
+        Failpoint::Usage => "usage",
+        Failpoint::Capture => "capture",
+        Failpoint::SettleSent => "settle_sent",
+        Failpoint::SettleConfirmed => "settle_confirmed",
+        Failpoint::Receipt => "receipt",
+    };
+    fail::fail_point!(name, |_| std::process::abort());
+}
+
+/// Does nothing.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn pass(_at: Failpoint) {}

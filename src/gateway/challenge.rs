@@ -1,0 +1,63 @@
+//! The 402 that every published client can pay: the version 2 header and the version 1 body.
+
+use super::chat::PATH;
+use super::{App, ApiError};
+use crate::call::QuotedCall;
+use crate::protocol::x402::{Extensions, PAYMENT_REQUIRED, PaymentRequired, ResourceInfo};
+use crate::protocol::{Refusal as PaymentRefusal, payment_identifier};
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+impl App {
+    /// The 402 for a quoted call: the same request and price table give the same offers.
+    pub(super) fn challenge(&self, call: &QuotedCall, refusal: &PaymentRefusal) -> Response {
+        let model = &call.endpoint.model.id;
+        let extensions: Extensions = [(
+            payment_identifier::KEY.to_owned(),
+            payment_identifier::advert(false),
+        )]
+        .into();
+        let required = PaymentRequired {
+            x402_version: 2,
+            error: Some(refusal.reason().to_owned()),
+            resource: ResourceInfo {
+                url: format!("{}{PATH}", self.inner.origin),
+                description: Some(format!("One chat completion of {model}; unused money becomes your credit")),
+                mime_type: Some(mime_type(call).to_owned()),
+                service_name: Some("Groat".to_owned()),
+            },
+            accepts: vec![self.inner.desk.rail().offer(call.ceiling)],
+            extensions: Some(extensions),
+        };
+        payment_required(&required, refusal)
+    }
+}
+
+/// Prints a challenge; one that no header can carry is a fault of this gateway.
+pub(super) fn payment_required(required: &PaymentRequired, refusal: &PaymentRefusal) -> Response {
+    let value = required.to_header().ok().and_then(|text| HeaderValue::try_from(text).ok());
+    let Some(value) = value else {
+        return ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The challenge cannot be printed.")
+            .into_response();
+    };
+    let body = required.to_v1().map_or_else(|| json!({}), |body| json!(body));
+    let mut response = (StatusCode::PAYMENT_REQUIRED, Json(with_sentence(body, refusal))).into_response();
+    let headers = response.headers_mut();
+    headers.insert(PAYMENT_REQUIRED, value);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Version 1 clients skip members they do not know, and people read the body.
+fn with_sentence(mut body: Value, refusal: &PaymentRefusal) -> Value {
+    if let Some(members) = body.as_object_mut() {
+        members.insert("message".to_owned(), Value::from(refusal.to_string()));
+    }
+    body
+}
+
+fn mime_type(call: &QuotedCall) -> &'static str {
+    if call.stream { "text/event-stream" } else { "application/json" }
+}

@@ -1,0 +1,90 @@
+//! `POST /v1/chat/completions`: quote, challenge, or take the payment and pass on the answer.
+
+use super::App;
+use super::error::ApiError;
+use crate::call::{Head, Listener};
+use crate::protocol::Refusal as PaymentRefusal;
+use crate::protocol::x402::{Credential, PAYMENT_SIGNATURE, Version, X_PAYMENT, decode_payment};
+use crate::router::forwardable_request_headers;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// The path that is paid for, as challenges name it.
+pub(super) const PATH: &str = "/v1/chat/completions";
+
+/// How long a request's body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) async fn complete(State(app): State<App>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = match read_body(&app, body).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let credential = match credential(&head.headers) {
+        Ok(Some(credential)) => credential,
+        Ok(None) => return unpaid(&app, &body),
+        Err(refusal) => return app.refused(&crate::call::Refusal::Payment(refusal), &body),
+    };
+    let headers = forwardable_request_headers(&head.headers);
+    match app.inner.desk.take(&body, credential, headers).await {
+        Ok(listener) => listen(&app, listener, &body).await,
+        Err(refusal) => app.refused(&refusal, &body),
+    }
+}
+
+async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
+    let limit = app.inner.body_bytes_max;
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit)).await;
+    let read = read.map_err(|_| {
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The request body took too long to arrive.")
+    })?;
+    read.map_err(|_| {
+        let message = format!("The request body is longer than {limit} bytes, or broke off.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    })
+}
+
+/// The payment in the headers; more than one is refused, because only one could be meant.
+fn credential(headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal> {
+    let malformed = |text: &str| PaymentRefusal::Malformed(text.to_owned());
+    let mut found = None;
+    for (name, version) in [(PAYMENT_SIGNATURE, Version::V2), (X_PAYMENT, Version::V1)] {
+        for value in headers.get_all(name) {
+            if found.is_some() {
+                return Err(malformed("more than one payment header"));
+            }
+            let value = value.to_str().map_err(|_| malformed("the header is not ASCII"))?;
+            found = Some((version, value));
+        }
+    }
+    found.map(|(version, value)| decode_payment(version, value)).transpose()
+}
+
+fn unpaid(app: &App, body: &Bytes) -> Response {
+    match app.inner.desk.quote(body) {
+        Ok(call) => {
+            app.inner.metrics.challenged();
+            app.challenge(&call, &PaymentRefusal::PaymentRequired)
+        }
+        Err(refusal) => app.refused(&refusal, body),
+    }
+}
+
+async fn listen(app: &App, mut listener: Listener, body: &Bytes) -> Response {
+    match listener.head(app.inner.patience).await {
+        Some(Head::Answer(headers)) => {
+            let body = futures::stream::unfold(listener, |mut listener| async {
+                let bytes = listener.next().await?;
+                Some((Ok::<_, Infallible>(bytes), listener))
+            });
+            (StatusCode::OK, headers, Body::from_stream(body)).into_response()
+        }
+        Some(Head::Refused(refusal)) => app.refused(&refusal, body),
+        None => app.refused(&crate::call::Refusal::SettlementPending, body),
+    }
+}

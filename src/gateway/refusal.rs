@@ -1,0 +1,170 @@
+//! Each refusal with its fixed status and body, in the caller's own dialect.
+
+use super::{App, ApiError};
+use crate::call::Refusal;
+use crate::protocol::Refusal as PaymentRefusal;
+use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
+use crate::router::UpstreamFailure;
+use alloy::primitives::Address;
+use axum::Json;
+use axum::body::Bytes;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::Value;
+
+impl App {
+    /// Answers a refusal. A payment that is not good gets a fresh challenge for the same body.
+    pub(super) fn refused(&self, refusal: &Refusal, body: &Bytes) -> Response {
+        self.inner.metrics.refused(name(refusal));
+        let error = match refusal {
+            Refusal::Payment(reason) => return self.challenge_again(reason, body),
+            Refusal::SettlementFailed { reason, payer, version } => {
+                return self.settlement_failed(reason, *payer, *version);
+            }
+            Refusal::Upstream(failure) => return upstream(failure),
+            Refusal::BadRequest { param, message } => {
+                ApiError::new(StatusCode::BAD_REQUEST, name(refusal), message).param(param.clone())
+            }
+            Refusal::UnknownModel(model) => ApiError::new(
+                StatusCode::NOT_FOUND,
+                name(refusal),
+                format!("The model {model:?} is not offered here; GET /v1/models lists those that are."),
+            )
+            .param(Some("model".to_owned())),
+            Refusal::TooDear { ceiling, ceiling_max } => {
+                let decimals = self.inner.desk.rail().asset().decimals;
+                let message = format!(
+                    "This call could cost up to {} USD, and one call may cost at most {} USD here. Ask for fewer output tokens (max_tokens) or send a shorter prompt.",
+                    ceiling.asset_text(decimals),
+                    ceiling_max.asset_text(decimals),
+                );
+                ApiError::new(StatusCode::BAD_REQUEST, name(refusal), message).param(Some("max_tokens".to_owned()))
+            }
+            Refusal::Conflict(call) => ApiError::new(
+                StatusCode::CONFLICT,
+                name(refusal),
+                format!("This payment was already used for another request ({call}). Nothing was charged for this one; sign a new payment."),
+            ),
+            Refusal::AnswerGone(call) => ApiError::new(
+                StatusCode::CONFLICT,
+                name(refusal),
+                format!("This payment already bought this answer, and the answer is no longer kept. Its receipt is at /v1/receipts/{call}."),
+            ),
+            Refusal::Voided(call) => ApiError::new(
+                StatusCode::CONFLICT,
+                name(refusal),
+                format!("This payment was taken for a call that had no answer ({call}); nothing was charged. Sign a new payment."),
+            ),
+            Refusal::SettlementPending => ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                name(refusal),
+                "The payment is on its way and its outcome is not known yet. Send the same request with the same payment again; do not sign a new one.",
+            )
+            .retry_after("5"),
+            Refusal::ChainUnknown => ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                name(refusal),
+                "The chain cannot be asked about this payment right now. Nothing was taken; send the same request with the same payment again.",
+            )
+            .retry_after("2"),
+            Refusal::LedgerUnavailable => ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                name(refusal),
+                "This gateway cannot write its ledger and takes no payments until that is mended.",
+            )
+            .retry_after("30"),
+            Refusal::Busy => ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                name(refusal),
+                "This gateway takes no more calls right now. Nothing was taken.",
+            )
+            .retry_after("1"),
+            Refusal::Internal => ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                name(refusal),
+                "This gateway failed. If the payment was taken, sending the same request with the same payment tells what became of it.",
+            ),
+        };
+        error.into_response()
+    }
+
+    fn challenge_again(&self, reason: &PaymentRefusal, body: &Bytes) -> Response {
+        match self.inner.desk.quote(body) {
+            Ok(call) => self.challenge(&call, reason),
+            Err(Refusal::Payment(_)) => ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string()).into_response(),
+            Err(other) => self.refused(&other, body),
+        }
+    }
+
+    /// A settlement that failed: 402 with the payment response and without offers (x402 HTTP transport).
+    fn settlement_failed(&self, reason: &str, payer: Address, version: Version) -> Response {
+        let rail = self.inner.desk.rail();
+        let failed = rail.failure_response(Some(payer), reason, version).to_header();
+        let message = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
+        let error = ApiError::new(StatusCode::PAYMENT_REQUIRED, "settlement_failed", message);
+        let mut response = error.into_response();
+        if let Some(value) = failed.ok().and_then(|value| HeaderValue::try_from(value).ok()) {
+            let name = match version {
+                Version::V1 => X_PAYMENT_RESPONSE,
+                Version::V2 => PAYMENT_RESPONSE,
+            };
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// The `code` of an error body, and the label of its metric.
+fn name(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::BadRequest { .. } => "invalid_request",
+        Refusal::UnknownModel(_) => "model_not_found",
+        Refusal::TooDear { .. } => "quote_above_limit",
+        Refusal::Payment(reason) => reason.reason(),
+        Refusal::SettlementFailed { .. } => "settlement_failed",
+        Refusal::Conflict(_) => "payment_used_for_another_request",
+        Refusal::AnswerGone(_) => "answer_expired",
+        Refusal::Voided(_) => "call_voided",
+        Refusal::SettlementPending => "settlement_pending",
+        Refusal::ChainUnknown => "chain_unavailable",
+        Refusal::LedgerUnavailable => "ledger_unavailable",
+        Refusal::Busy => "busy",
+        Refusal::Upstream(_) => "upstream",
+        Refusal::Internal => "internal",
+    }
+}
+
+/// An upstream's failure in OpenAI's shape. Its 402 and 401 are our unpaid bill and our key: 503.
+fn upstream(failure: &UpstreamFailure) -> Response {
+    let nothing = "Nothing was charged.";
+    let error = |status, code, message: &str| ApiError::new(status, code, format!("{message} {nothing}"));
+    let (status, body, retry_after) = match failure {
+        UpstreamFailure::Refused { status, body, retry_after } => (*status, body, retry_after),
+        UpstreamFailure::TimedOut => {
+            return error(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream did not answer in time.").into_response();
+        }
+        other => {
+            return error(StatusCode::BAD_GATEWAY, "upstream_failed", &format!("No answer: {other}.")).into_response();
+        }
+    };
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+            match serde_json::from_slice::<Value>(body) {
+                Ok(body) if body.get("error").is_some() => (status, Json(body)).into_response(),
+                _ => error(status, "upstream_refused", "The upstream refused this request.").into_response(),
+            }
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            let mut response = error(status, "upstream_rate_limited", "The upstream takes no more requests right now.").into_response();
+            let seconds = retry_after.clone().unwrap_or(HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            response
+        }
+        StatusCode::PAYMENT_REQUIRED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            tracing::error!(%status, "the upstream refuses our account: check its key and balance");
+            let message = "The upstream is not available to this gateway right now.";
+            error(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", message).retry_after("30").into_response()
+        }
+        _ => error(StatusCode::BAD_GATEWAY, "upstream_failed", "The upstream failed.").into_response(),
+    }
+}

@@ -1,0 +1,385 @@
+//! Settlements on their way: ledger entries become lane jobs, and what the lanes report becomes
+//! ledger entries, durably and in that order.
+
+use super::ExactRail;
+use crate::chain::bindings::IEip3009Token;
+use crate::chain::{
+    Authorization, Expect, Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Sent,
+    Settled, Transfer, Unhealthy,
+};
+use crate::clock::now_ms;
+use crate::failpoint::{Failpoint, pass};
+use crate::ledger::{
+    Broadcast, CallId, CallState, EntityId, Event, Hold, Ledger, WithdrawalId, WithdrawalState,
+};
+use crate::stats::Metrics;
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::sol_types::SolCall;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// What became of a settlement.
+#[derive(Debug, Clone)]
+pub enum Settlement {
+    /// The money moved, in this transaction.
+    Confirmed {
+        /// The transaction's hash, `0x…`.
+        transaction: String,
+    },
+    /// It did not and will not.
+    Failed {
+        /// Why, as the lane says it.
+        reason: String,
+    },
+}
+
+/// A hold's own data to settle it with, also after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoredTransfer {
+    to: Address,
+    value: U256,
+    valid_after: U256,
+    valid_before: U256,
+    nonce: B256,
+    signature: Bytes,
+    digest: B256,
+    payer_has_code: bool,
+}
+
+/// All settlements and payouts of one gateway.
+#[derive(Debug, Clone)]
+pub struct Settlements {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    relayer: Relayer,
+    payout: Option<Relayer>,
+    asset: Address,
+    waiting: Waiting,
+    metrics: Arc<Metrics>,
+}
+
+type Waiting = Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Settlement>>>>>;
+
+impl Settlements {
+    /// Binds lanes to a ledger. `settled` is told of every call whose settlement has news.
+    pub fn new(
+        ledger: &Ledger,
+        rail: &ExactRail,
+        (relayer, events): (Relayer, mpsc::Receiver<LaneEvent>),
+        payout: Option<(Relayer, mpsc::Receiver<LaneEvent>)>,
+        metrics: Arc<Metrics>,
+        settled: mpsc::Sender<CallId>,
+    ) -> Self {
+        let waiting = Waiting::default();
+        let (payout, payout_events) = payout.unzip();
+        for events in [Some(events), payout_events].into_iter().flatten() {
+            let listener = Listener {
+                ledger: ledger.clone(),
+                waiting: Arc::clone(&waiting),
+                metrics: Arc::clone(&metrics),
+                settled: settled.clone(),
+                sent_at: HashMap::new(),
+            };
+            tokio::spawn(listener.run(events));
+        }
+        Self {
+            inner: Arc::new(Inner {
+                relayer,
+                payout,
+                asset: rail.asset().address,
+                waiting,
+                metrics,
+            }),
+        }
+    }
+
+    /// Settles a held call and waits for the outcome, however long the chain takes.
+    pub async fn settle_call(&self, state: &CallState) -> Settlement {
+        let outcome = self.wait_for(&state.hold.call.to_string());
+        let Some(job) = call_job(&state.hold) else {
+            return Settlement::Failed {
+                reason: "the stored authorization cannot be read".to_owned(),
+            };
+        };
+        let lane = &self.inner.relayer;
+        let previous = state.settlement.broadcast().map(sent_before).unwrap_or_default();
+        let taken = if previous.is_empty() {
+            lane.submit(job).await.is_ok()
+        } else {
+            lane.resume(job, previous).await.is_ok()
+        };
+        if !taken {
+            return stopped().await;
+        }
+        match outcome.await {
+            Ok(settlement) => settlement,
+            Err(_) => stopped().await,
+        }
+    }
+
+    /// Pays out a withdrawal; the outcome is in the ledger when the chain has it.
+    pub async fn pay_out(&self, id: &WithdrawalId, state: &WithdrawalState) {
+        let Some(lane) = &self.inner.payout else {
+            tracing::error!(%id, "a withdrawal is open, but there is no payout key any more");
+            return;
+        };
+        let Some(job) = payout_job(id, state, self.inner.asset, lane.address()) else {
+            tracing::error!(%id, "a stored withdrawal cannot be read");
+            return;
+        };
+        let previous = state.settlement.broadcast().map(sent_before).unwrap_or_default();
+        let taken = if previous.is_empty() {
+            lane.submit(job).await.map(drop).map_err(|error| error.to_string())
+        } else {
+            lane.resume(job, previous).await.map(drop).map_err(|error| error.to_string())
+        };
+        if let Err(error) = taken {
+            tracing::error!(%id, error, "a withdrawal was not taken up");
+        }
+    }
+
+    /// Whether withdrawals can be paid.
+    pub fn pays_out(&self) -> bool {
+        self.inner.payout.is_some()
+    }
+
+    /// Whether new settlements would be sent now, or why they would wait.
+    pub fn healthy(&self) -> Result<(), Unhealthy> {
+        self.inner.relayer.healthy()
+    }
+
+    /// Stops all lanes; what is unfinished is taken up at the next start.
+    pub fn stop(&self) {
+        self.inner.relayer.stop();
+        if let Some(payout) = &self.inner.payout {
+            payout.stop();
+        }
+    }
+
+    fn wait_for(&self, id: &str) -> oneshot::Receiver<Settlement> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.entry(id.to_owned()).or_default().push(sender);
+        self.inner.metrics.settlement("submitted");
+        receiver
+    }
+}
+
+/// A lane that is gone has no outcome: the next start finds it out.
+async fn stopped() -> Settlement {
+    std::future::pending().await
+}
+
+/// The rail's data of a good payment, for its hold.
+pub(super) fn stored(transfer: &Transfer, payer_has_code: bool) -> serde_json::Value {
+    serde_json::json!(StoredTransfer {
+        to: transfer.to,
+        value: transfer.value,
+        valid_after: transfer.valid_after,
+        valid_before: transfer.valid_before,
+        nonce: transfer.nonce,
+        signature: transfer.signature.clone(),
+        digest: transfer.digest,
+        payer_has_code,
+    })
+}
+
+/// The signature a hold was made with.
+pub(super) fn stored_signature(hold: &Hold) -> Option<Bytes> {
+    let stored: StoredTransfer = serde_json::from_value(hold.authorization.clone()).ok()?;
+    Some(stored.signature)
+}
+
+fn call_job(hold: &Hold) -> Option<Job> {
+    let stored: StoredTransfer = serde_json::from_value(hold.authorization.clone()).ok()?;
+    let asset: Address = hold.asset.parse().ok()?;
+    let from: Address = hold.payer.parse().ok()?;
+    let transfer = Transfer {
+        asset,
+        from,
+        to: stored.to,
+        value: stored.value,
+        valid_after: stored.valid_after,
+        valid_before: stored.valid_before,
+        nonce: stored.nonce,
+        signature: stored.signature,
+        digest: stored.digest,
+    };
+    Some(Job {
+        id: hold.call.to_string(),
+        to: asset,
+        calldata: transfer.calldata(stored.payer_has_code),
+        expect: Expect {
+            asset,
+            from,
+            to: transfer.to,
+            value: transfer.value,
+        },
+        authorization: Some(Authorization {
+            asset,
+            from,
+            nonce: transfer.nonce,
+        }),
+    })
+}
+
+fn payout_job(id: &WithdrawalId, state: &WithdrawalState, asset: Address, from: Address) -> Option<Job> {
+    let to: Address = state.withdrawal.payer.parse().ok()?;
+    let value = U256::from(state.withdrawal.amount.atomic());
+    let call = IEip3009Token::transferCall { to, value };
+    Some(Job {
+        id: id.to_string(),
+        to: asset,
+        calldata: call.abi_encode().into(),
+        expect: Expect { asset, from, to, value },
+        authorization: None,
+    })
+}
+
+fn sent_before(broadcast: &Broadcast) -> Vec<Sent> {
+    let Ok(relayer) = broadcast.relayer.parse() else {
+        return Vec::new();
+    };
+    let raw: Bytes = broadcast.raw_transaction.parse().unwrap_or_default();
+    let hashes = broadcast.transactions.iter().filter_map(|hash| hash.parse().ok());
+    hashes
+        .map(|transaction| Sent {
+            relayer,
+            lane_nonce: broadcast.lane_nonce,
+            transaction,
+            raw_transaction: raw.clone(),
+        })
+        .collect()
+}
+
+/// The lanes' durability port: an intent is in the ledger before its transaction is out (rule 5).
+#[derive(Debug, Clone)]
+pub struct LedgerOutbox(pub Ledger);
+
+impl Outbox for LedgerOutbox {
+    fn sent<'a>(&'a self, job_id: &'a str, sent: Sent) -> BoxFuture<'a, Result<(), OutboxRefusal>> {
+        Box::pin(async move {
+            let id: EntityId = job_id.parse().map_err(|_| OutboxRefusal("no such id".to_owned()))?;
+            let event = Event::SettlementSent {
+                relayer: format!("{:#x}", sent.relayer),
+                lane_nonce: sent.lane_nonce,
+                transaction: format!("{:#x}", sent.transaction),
+                raw_transaction: sent.raw_transaction.to_string(),
+                at_ms: now_ms(),
+            };
+            record(&self.0, &id, event).await.map_err(OutboxRefusal)?;
+            pass(Failpoint::SettleSent);
+            Ok(())
+        })
+    }
+}
+
+/// Reads one lane's events into the ledger.
+struct Listener {
+    ledger: Ledger,
+    waiting: Waiting,
+    metrics: Arc<Metrics>,
+    settled: mpsc::Sender<CallId>,
+    sent_at: HashMap<String, Instant>,
+}
+
+impl Listener {
+    async fn run(mut self, mut events: mpsc::Receiver<LaneEvent>) {
+        while let Some(event) = events.recv().await {
+            self.take(event).await;
+        }
+    }
+
+    async fn take(&mut self, event: LaneEvent) {
+        let id = event.job_id;
+        let (entry, outcome) = match event.kind {
+            LaneEventKind::Sent(_) => {
+                self.sent_at.entry(id).or_insert_with(Instant::now);
+                return self.metrics.settlement("sent");
+            }
+            LaneEventKind::Final => {
+                self.sent_at.remove(&id);
+                return;
+            }
+            LaneEventKind::Confirmed(settled) => {
+                self.metrics.settlement("confirmed");
+                if let Some(sent) = self.sent_at.remove(&id) {
+                    self.metrics.settled_in(sent.elapsed());
+                }
+                let transaction = format!("{:#x}", settled.transaction);
+                (confirmed(&settled), Some(Settlement::Confirmed { transaction }))
+            }
+            LaneEventKind::Failed(reason) => {
+                self.metrics.settlement("failed");
+                let reason = reason.to_string();
+                let entry = Event::SettlementFailed {
+                    reason: reason.clone(),
+                    at_ms: now_ms(),
+                };
+                (entry, Some(Settlement::Failed { reason }))
+            }
+            LaneEventKind::Reorged { transaction } => {
+                tracing::warn!(job = id, %transaction, "a settlement was reorganised away; it is sent again");
+                self.metrics.settlement("reorged");
+                (Event::SettlementReorged { at_ms: now_ms() }, None)
+            }
+        };
+        let Ok(entity) = id.parse::<EntityId>() else {
+            return;
+        };
+        self.record(&entity, entry).await;
+        pass(Failpoint::SettleConfirmed);
+        if let Some(outcome) = outcome {
+            let waiters = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.remove(&id).unwrap_or_default()
+            };
+            for waiter in waiters {
+                // A waiter that left is no loss: the ledger has the outcome.
+                let _ = waiter.send(outcome.clone());
+            }
+        }
+        if let EntityId::Call(call) = entity {
+            // The receiver only stops when the gateway does.
+            let _ = self.settled.send(call).await;
+        }
+    }
+
+    /// The chain's word is not forgotten for a full disk: it is written as soon as that is possible.
+    async fn record(&self, id: &EntityId, entry: Event) {
+        let mut pause = Duration::from_millis(50);
+        while let Err(error) = record(&self.ledger, id, entry.clone()).await {
+            tracing::error!(%id, error, "a settlement's outcome could not be recorded");
+            if !self.ledger.healthy() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+fn confirmed(settled: &Settled) -> Event {
+    Event::SettlementConfirmed {
+        transaction: format!("{:#x}", settled.transaction),
+        block: settled.block,
+        block_hash: format!("{:#x}", settled.block_hash),
+        at_ms: now_ms(),
+    }
+}
+
+async fn record(ledger: &Ledger, id: &EntityId, event: Event) -> Result<(), String> {
+    let recorded = match id {
+        EntityId::Call(id) => ledger.record(*id, event).await.map(drop),
+        EntityId::Withdrawal(id) => ledger.record_withdrawal(*id, event).await.map(drop),
+    };
+    recorded.map_err(|error| error.to_string())
+}
