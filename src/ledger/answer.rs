@@ -4,11 +4,12 @@ use super::batch::{Batch, encode};
 use super::error::LedgerError;
 use super::keys;
 use super::machine::{CallId, EntityId};
+use super::store::RECORD_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 /// The longest body kept.
 const BODY_BYTES_MAX: usize = 16 << 20;
-/// Bodies are cut: sled moves a long value to a file of its own, which it never syncs.
+/// Bodies are cut, because no value may be longer than [`RECORD_BYTES_MAX`].
 const PIECE_BYTES: usize = 16 << 10;
 /// How many expired answers go in one command.
 pub(super) const PURGE_PAGE: usize = 64;
@@ -43,9 +44,12 @@ impl Batch<'_> {
     ) -> Result<(), LedgerError> {
         self.writable()?;
         if answer.body.len() > BODY_BYTES_MAX {
-            return Err(LedgerError::AnswerTooLarge);
+            return Err(LedgerError::TooLarge);
         }
-        if self.bytes_of(&keys::state(&EntityId::Call(*call)))?.is_none() {
+        if self
+            .bytes_of(&keys::state(&EntityId::Call(*call)))?
+            .is_none()
+        {
             return Err(LedgerError::Unknown(EntityId::Call(*call)));
         }
         let before: Option<AnswerHead> = self.read(&keys::answer(call))?;
@@ -54,9 +58,12 @@ impl Batch<'_> {
             status: answer.status,
             headers: answer.headers.clone(),
             body_bytes: answer.body.len(),
-            pieces: u32::try_from(pieces.len()).map_err(|_| LedgerError::AnswerTooLarge)?,
+            pieces: u32::try_from(pieces.len()).map_err(|_| LedgerError::TooLarge)?,
             expires_ms,
         })?;
+        if head.len() > RECORD_BYTES_MAX {
+            return Err(LedgerError::TooLarge);
+        }
         if let Some(before) = before {
             self.drop_answer(call, &before);
         }
@@ -82,7 +89,9 @@ impl Batch<'_> {
             body.extend(piece.unwrap_or_default());
         }
         if body.len() != head.body_bytes {
-            return Err(LedgerError::Corrupt(format!("the answer of {call} is incomplete")));
+            return Err(LedgerError::Corrupt(format!(
+                "the answer of {call} is incomplete"
+            )));
         }
         Ok(Some(Answer {
             status: head.status,

@@ -7,7 +7,7 @@ use super::machine::{
     CallId, CallState, Credit, CreditKey, EntityId, Event, Hold, ReplayKey, Withdrawal,
     WithdrawalId, WithdrawalState,
 };
-use super::store::{Head, Pair, Store, StoreError, Write};
+use super::store::{Head, Pair, RECORD_BYTES_MAX, Store, StoreError, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -97,7 +97,9 @@ impl<'a> Batch<'a> {
     /// Records what happened to a call that is already held.
     pub(super) fn record(&mut self, id: CallId, event: &Event) -> Result<CallState, LedgerError> {
         self.writable()?;
-        let before = self.call(&id)?.ok_or(LedgerError::Unknown(EntityId::Call(id)))?;
+        let before = self
+            .call(&id)?
+            .ok_or(LedgerError::Unknown(EntityId::Call(id)))?;
         let state = CallState::apply(Some(&before), event)?;
         self.append_call(id, Some(&before), &state, event)?;
         Ok(state)
@@ -261,7 +263,10 @@ impl<'a> Batch<'a> {
 
     /// Stages a value; only after everything that can fail.
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes = self.bytes.saturating_add(key.len()).saturating_add(value.len());
+        self.bytes = self
+            .bytes
+            .saturating_add(key.len())
+            .saturating_add(value.len());
         self.staged.insert(key, Some(value));
     }
 
@@ -279,7 +284,13 @@ impl<'a> Batch<'a> {
     ) -> Result<(), LedgerError> {
         let old = before.map_or(Ok(Credit::default()), CallState::credit)?;
         let step = (state.credit_key()?, old, state.credit()?);
-        self.append(EntityId::Call(id), event, encode(state)?, state.open(), &step)
+        self.append(
+            EntityId::Call(id),
+            event,
+            encode(state)?,
+            state.open(),
+            &step,
+        )
     }
 
     fn append_withdrawal(
@@ -291,7 +302,13 @@ impl<'a> Batch<'a> {
     ) -> Result<(), LedgerError> {
         let old = before.map_or(Ok(Credit::default()), WithdrawalState::credit)?;
         let step = (state.credit_key()?, old, state.credit()?);
-        self.append(EntityId::Withdrawal(id), event, encode(state)?, state.open(), &step)
+        self.append(
+            EntityId::Withdrawal(id),
+            event,
+            encode(state)?,
+            state.open(),
+            &step,
+        )
     }
 
     /// One event: its log entry, the state it leads to, the open index and the payer's credit.
@@ -313,6 +330,9 @@ impl<'a> Batch<'a> {
         let entry = LogEntry::after(self.head, id, event)
             .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
         let text = encode(&entry)?;
+        if text.len() > RECORD_BYTES_MAX || state.len() > RECORD_BYTES_MAX {
+            return Err(LedgerError::TooLarge);
+        }
         self.head = entry.head();
         self.put(keys::log(entry.seq), text);
         self.put(keys::state(&id), state);
@@ -336,7 +356,9 @@ impl<'a> Batch<'a> {
         let Some(id) = self.bytes_of(key)? else {
             return Ok(None);
         };
-        let id = std::str::from_utf8(&id).ok().and_then(|id| id.parse::<CallId>().ok());
+        let id = std::str::from_utf8(&id)
+            .ok()
+            .and_then(|id| id.parse::<CallId>().ok());
         let id = id.ok_or_else(|| LedgerError::Corrupt("an index names no call".to_owned()))?;
         match self.call(&id)? {
             Some(state) => Ok(Some(state)),
@@ -353,9 +375,11 @@ impl<'a> Batch<'a> {
                 Some(id) => self.read(&keys::state(&id))?,
                 None => None,
             };
-            states.push(state.ok_or_else(|| {
-                LedgerError::Corrupt("the open index names nothing".to_owned())
-            })?);
+            states.push(
+                state.ok_or_else(|| {
+                    LedgerError::Corrupt("the open index names nothing".to_owned())
+                })?,
+            );
         }
         Ok(states)
     }

@@ -76,7 +76,9 @@ fn check_tail(store: &dyn Store, head: Head) -> Result<(), OpenError> {
     }
     let mut expected = head;
     for seq in (1..=head.seq).rev().take(TAIL_ENTRIES as usize) {
-        let stored = store.read(&keys::log(seq))?.ok_or_else(|| broken(seq, "missing"))?;
+        let stored = store
+            .read(&keys::log(seq))?
+            .ok_or_else(|| broken(seq, "missing"))?;
         let entry: LogEntry =
             serde_json::from_slice(&stored).map_err(|e| broken(seq, &e.to_string()))?;
         if entry.head() != expected || entry.computed_hash() != entry.hash {

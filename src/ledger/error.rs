@@ -20,9 +20,9 @@ pub enum LedgerError {
         /// What could be withdrawn.
         available: Units,
     },
-    /// The answer is longer than the ledger keeps; nothing was recorded.
-    #[error("the answer is too long to keep")]
-    AnswerTooLarge,
+    /// The answer or event is longer than the ledger keeps (16 MiB, 64 KiB); nothing was recorded.
+    #[error("the record is too long to keep")]
+    TooLarge,
     /// A stored record cannot be read.
     #[error("a stored record cannot be read: {0}")]
     Corrupt(String),
@@ -60,6 +60,9 @@ pub enum HoldRefused {
     /// The hold breaks a rule of the machine; nothing was recorded.
     #[error(transparent)]
     Illegal(#[from] TransitionError),
+    /// The hold's record would be longer than the ledger keeps (64 KiB); nothing was recorded.
+    #[error("the hold is too long to keep")]
+    TooLarge,
     /// The ledger cannot write, so nothing may be served.
     #[error("the ledger takes no writes")]
     Unavailable,
@@ -69,6 +72,7 @@ impl From<LedgerError> for HoldRefused {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Refused(error) => Self::Illegal(error),
+            LedgerError::TooLarge => Self::TooLarge,
             _ => Self::Unavailable,
         }
     }

@@ -75,7 +75,8 @@ impl Ledger {
         &self,
         withdrawal: Withdrawal,
     ) -> Result<WithdrawalState, LedgerError> {
-        self.ask(move |batch| batch.request_withdrawal(withdrawal)).await
+        self.ask(move |batch| batch.request_withdrawal(withdrawal))
+            .await
     }
 
     /// Records what happened to a payout and returns its new state; durable when this returns.
@@ -84,7 +85,8 @@ impl Ledger {
         id: WithdrawalId,
         event: Event,
     ) -> Result<WithdrawalState, LedgerError> {
-        self.ask(move |batch| batch.record_withdrawal(id, &event)).await
+        self.ask(move |batch| batch.record_withdrawal(id, &event))
+            .await
     }
 
     /// A call's state.
@@ -139,7 +141,8 @@ impl Ledger {
         expires_ms: u64,
     ) -> Result<(), LedgerError> {
         let call = *call;
-        self.ask(move |batch| batch.store_answer(&call, &answer, expires_ms)).await
+        self.ask(move |batch| batch.store_answer(&call, &answer, expires_ms))
+            .await
     }
 
     /// The answer kept for a call, unless it has expired by `now_ms`.
@@ -163,14 +166,17 @@ impl Ledger {
     /// Walks the whole log, replays it from nothing, and lists everything that does not agree.
     /// No call is served meanwhile.
     pub async fn verify(&self) -> Result<VerifyReport, LedgerError> {
-        self.ask(|batch| verify::verify(batch.committed_store()).map_err(LedgerError::from)).await
+        self.ask(|batch| verify::verify(batch.committed_store()).map_err(LedgerError::from))
+            .await
     }
 
     /// Writes all log entries recorded so far as JSON lines; says how many.
     pub async fn export<W: std::io::Write>(&self, writer: &mut W) -> Result<u64, ExportError> {
         let mut written: u64 = 0;
         loop {
-            let page = self.ask(move |batch| batch.entries(written, EXPORT_PAGE)).await?;
+            let page = self
+                .ask(move |batch| batch.entries(written, EXPORT_PAGE))
+                .await?;
             if page.is_empty() {
                 writer.flush()?;
                 return Ok(written);
@@ -195,7 +201,11 @@ impl Ledger {
             // An error means the writer is gone already, which is what was wanted.
             let _ = ended.await;
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // It said it was done, or it panicked and took itself down: nothing left to wait for.
             let _ = thread.join();
@@ -212,7 +222,11 @@ impl Ledger {
         let job = move |batch: &mut Batch<'_>| -> Reply {
             let result = command(batch);
             Box::new(move |committed| {
-                let result = if committed { result } else { Err(LedgerError::Unavailable.into()) };
+                let result = if committed {
+                    result
+                } else {
+                    Err(LedgerError::Unavailable.into())
+                };
                 // The asker may have gone; what it asked for stands all the same.
                 let _ = answer.send(result);
             })

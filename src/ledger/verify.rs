@@ -192,7 +192,11 @@ impl Walk {
             let mut fault = |what: &str| faults.push(about(id, what));
             let entity = EntityId::Call(*id);
             let stored = store.read(&keys::state(&entity))?;
-            if stored.and_then(|bytes| decode::<CallState>(&bytes).ok()).as_ref() != Some(state) {
+            if stored
+                .and_then(|bytes| decode::<CallState>(&bytes).ok())
+                .as_ref()
+                != Some(state)
+            {
                 fault("the stored state is not the replayed one");
             }
             let leads_here = |key: Vec<u8>| -> Result<bool, StoreError> {
@@ -277,11 +281,13 @@ impl Walk {
         }
         let mut stored: BTreeMap<CreditKey, Credit> = BTreeMap::new();
         let faults = &mut self.faults;
-        each(store, keys::CREDITS, |(key, value)| match decode::<CreditEntry>(value) {
-            Ok(entry) if keys::credit(&entry.key) == *key => {
-                stored.insert(entry.key, entry.credit);
+        each(store, keys::CREDITS, |(key, value)| {
+            match decode::<CreditEntry>(value) {
+                Ok(entry) if keys::credit(&entry.key) == *key => {
+                    stored.insert(entry.key, entry.credit);
+                }
+                _ => faults.push(about(&show(key), "the credit record cannot be read")),
             }
-            _ => faults.push(about(&show(key), "the credit record cannot be read")),
         })?;
         let mut keys: Vec<&CreditKey> = credits.keys().chain(stored.keys()).collect();
         keys.sort();
@@ -323,7 +329,9 @@ impl Walk {
         let none = Credit::default();
         for call in self.calls.values() {
             let key = call.credit_key()?;
-            let total = totals.entry((key.network.clone(), key.asset.clone())).or_default();
+            let total = totals
+                .entry((key.network.clone(), key.asset.clone()))
+                .or_default();
             let credit = credits.entry(key).or_default();
             *credit = credit.moved(&none, &call.credit()?)?;
             let signed = |units: crate::money::Units| {
@@ -403,7 +411,10 @@ fn about(subject: &dyn std::fmt::Display, what: &str) -> Fault {
 }
 
 fn text_after<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
-    std::str::from_utf8(key.strip_prefix(prefix)?).ok()?.parse().ok()
+    std::str::from_utf8(key.strip_prefix(prefix)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn show(key: &[u8]) -> String {

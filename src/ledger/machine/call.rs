@@ -56,7 +56,9 @@ impl CallState {
         match (state, event) {
             (None, Event::Held(hold)) => Self::held(hold),
             (Some(_), Event::Held(_)) => Err(TransitionError::AlreadyExists),
-            (None, _) => Err(TransitionError::Unknown { event: event.name() }),
+            (None, _) => Err(TransitionError::Unknown {
+                event: event.name(),
+            }),
             (Some(state), _) => state.after(event),
         }
     }
@@ -214,7 +216,9 @@ impl CallState {
             }
             Event::Held(_) => return Err(TransitionError::AlreadyExists),
             Event::WithdrawalRequested(_) => {
-                return Err(TransitionError::OtherKind { event: event.name() });
+                return Err(TransitionError::OtherKind {
+                    event: event.name(),
+                });
             }
         }
         Ok(next)

@@ -60,11 +60,14 @@ impl CreditKey {
         let address = |text: &str| {
             text.strip_prefix("0x").is_some_and(|digits| {
                 digits.len() == 40
-                    && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                    && digits
+                        .bytes()
+                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             })
         };
         let plain = |text: &str| {
-            (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+            (1..=128).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
         };
         let malformed = |field| TransitionError::Malformed { field };
         if !address(payer) {

@@ -125,9 +125,9 @@ impl Settlement {
                 at_ms: *at_ms,
             }),
             // With nothing of ours on its way there is nothing to wait for: it may be due again.
-            (Self::Confirmed { broadcast, .. }, Event::SettlementReorged { .. }) => {
-                Ok(broadcast.clone().map_or(Self::None, |broadcast| Self::Sent { broadcast }))
-            }
+            (Self::Confirmed { broadcast, .. }, Event::SettlementReorged { .. }) => Ok(broadcast
+                .clone()
+                .map_or(Self::None, |broadcast| Self::Sent { broadcast })),
             _ => Err(TransitionError::SettlementOutOfOrder {
                 event: name,
                 state: self.name(),
@@ -157,7 +157,9 @@ impl Broadcast {
             at_ms,
         } = event
         else {
-            return Err(TransitionError::OtherKind { event: event.name() });
+            return Err(TransitionError::OtherKind {
+                event: event.name(),
+            });
         };
         let mut transactions = match before {
             None => Vec::new(),

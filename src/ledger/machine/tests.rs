@@ -1,4 +1,7 @@
-#![expect(clippy::unwrap_used, reason = "a failed test should stop where it failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed test should stop where it failed"
+)]
 
 use super::samples::*;
 use super::*;
@@ -15,7 +18,9 @@ fn voided(reason: VoidReason) -> Event {
 /// The state after `events` on a hold of 100, or the refusal of the first illegal one.
 fn run(when: SettleWhen, events: &[Event]) -> Result<CallState, TransitionError> {
     let held = CallState::apply(None, &Event::Held(Box::new(hold(1, 100, when))));
-    events.iter().fold(held, |state, event| CallState::apply(Some(&state?), event))
+    events
+        .iter()
+        .fold(held, |state, event| CallState::apply(Some(&state?), event))
 }
 
 fn captured(when: SettleWhen, charged: u128) -> [Event; 3] {
@@ -47,7 +52,12 @@ fn work_goes_forward_only() {
             let mut path = path.clone();
             path.push(event.clone());
             let allowed = legal.contains(&(*state, event.name()));
-            assert_eq!(run(After, &path).is_ok(), allowed, "{} after {state}", event.name());
+            assert_eq!(
+                run(After, &path).is_ok(),
+                allowed,
+                "{} after {state}",
+                event.name()
+            );
         }
     }
 }
@@ -77,9 +87,17 @@ fn a_settlement_goes_by_its_table() {
             let allowed = legal.contains(&(*state, event.name()));
             let result = run(SettleWhen::Before, &path);
             assert_eq!(result.is_ok(), allowed, "{} after {state}", event.name());
-            let request = WithdrawalState::apply(None, &Event::WithdrawalRequested(withdrawal(1, 1, 5)));
-            let payout = path.iter().fold(request, |s, e| WithdrawalState::apply(Some(&s?), e));
-            assert_eq!(payout.is_ok(), allowed, "payout: {} after {state}", event.name());
+            let request =
+                WithdrawalState::apply(None, &Event::WithdrawalRequested(withdrawal(1, 1, 5)));
+            let payout = path
+                .iter()
+                .fold(request, |s, e| WithdrawalState::apply(Some(&s?), e));
+            assert_eq!(
+                payout.is_ok(),
+                allowed,
+                "payout: {} after {state}",
+                event.name()
+            );
         }
     }
 }
@@ -87,9 +105,15 @@ fn a_settlement_goes_by_its_table() {
 #[test]
 fn rule_2_the_upstream_is_called_at_most_once() {
     let twice = [FORWARDED, FORWARDED];
-    assert_eq!(run(SettleWhen::After, &twice), Err(TransitionError::AlreadyForwarded));
+    assert_eq!(
+        run(SettleWhen::After, &twice),
+        Err(TransitionError::AlreadyForwarded)
+    );
     let unpaid = [failed(), FORWARDED];
-    assert_eq!(run(SettleWhen::Before, &unpaid), Err(TransitionError::ForwardUnpaid));
+    assert_eq!(
+        run(SettleWhen::Before, &unpaid),
+        Err(TransitionError::ForwardUnpaid)
+    );
 }
 
 #[test]
@@ -97,11 +121,21 @@ fn rule_3_captured_is_at_most_held_is_at_most_the_ceiling() {
     let mut high = hold(1, 100, SettleWhen::After);
     high.held = Units::from_atomic(101);
     let refused = CallState::apply(None, &Event::Held(Box::new(high)));
-    assert!(matches!(refused, Err(TransitionError::HeldAboveCeiling { .. })));
-    for when in [SettleWhen::Before, SettleWhen::OnFirstByte, SettleWhen::After] {
+    assert!(matches!(
+        refused,
+        Err(TransitionError::HeldAboveCeiling { .. })
+    ));
+    for when in [
+        SettleWhen::Before,
+        SettleWhen::OnFirstByte,
+        SettleWhen::After,
+    ] {
         assert!(run(when, &captured(when, 100)).is_ok());
         let above = run(when, &captured(when, 101));
-        assert!(matches!(above, Err(TransitionError::ChargedAboveHeld { .. })));
+        assert!(matches!(
+            above,
+            Err(TransitionError::ChargedAboveHeld { .. })
+        ));
     }
 }
 
@@ -114,10 +148,17 @@ fn a_charge_is_at_most_the_bill_and_the_credit_is_exact() {
         }
         run(when, &events)
     };
-    let above = with(SettleWhen::After, &|c| c.total = crate::money::Pusd::from_pico(39_000_000));
-    assert!(matches!(above, Err(TransitionError::ChargedAboveBill { .. })));
+    let above = with(SettleWhen::After, &|c| {
+        c.total = crate::money::Pusd::from_pico(39_000_000)
+    });
+    assert!(matches!(
+        above,
+        Err(TransitionError::ChargedAboveBill { .. })
+    ));
     for credited in [0, 59, 61] {
-        let wrong = with(SettleWhen::Before, &|c| c.credited = Units::from_atomic(credited));
+        let wrong = with(SettleWhen::Before, &|c| {
+            c.credited = Units::from_atomic(credited)
+        });
         assert!(matches!(wrong, Err(TransitionError::CreditMismatch { .. })));
     }
     // What an `upto` payment never moves is released, not credited.
@@ -129,8 +170,15 @@ fn a_charge_is_at_most_the_bill_and_the_credit_is_exact() {
 fn rule_6_an_answered_call_is_given_away_only_for_our_own_fault() {
     let answered = |reason| run(SettleWhen::After, &[FORWARDED, ANSWERED, voided(reason)]);
     let theirs = VoidReason::UpstreamUnavailable;
-    assert_eq!(answered(theirs), Err(TransitionError::VoidAfterAnswer(theirs)));
-    for ours in [VoidReason::Restart, VoidReason::Shutdown, VoidReason::Internal] {
+    assert_eq!(
+        answered(theirs),
+        Err(TransitionError::VoidAfterAnswer(theirs))
+    );
+    for ours in [
+        VoidReason::Restart,
+        VoidReason::Shutdown,
+        VoidReason::Internal,
+    ] {
         assert!(answered(ours).is_ok());
     }
 }
@@ -145,7 +193,10 @@ fn a_settlement_is_due_when_its_time_has_come() {
         (&[FORWARDED, ANSWERED], [true, true, false]),
         (&captured(After, 40), [true, true, true]),
         (&captured(After, 0), [true, true, false]),
-        (&[voided(VoidReason::UpstreamInvalid)], [false, false, false]),
+        (
+            &[voided(VoidReason::UpstreamInvalid)],
+            [false, false, false],
+        ),
     ];
     for (path, expected) in paths {
         for (when, expected) in [Before, OnFirstByte, After].into_iter().zip(expected) {
@@ -159,7 +210,10 @@ fn a_settlement_is_due_when_its_time_has_come() {
             assert_eq!(due(when, &path), expected, "{when:?} after {path:?}");
             if !expected && !path.is_empty() {
                 path.push(sent(1, "0x1"));
-                assert!(run(when, &path).is_err(), "{when:?}: sent while nothing was due");
+                assert!(
+                    run(when, &path).is_err(),
+                    "{when:?}: sent while nothing was due"
+                );
             }
         }
     }
@@ -172,10 +226,16 @@ fn rule_8_a_settlement_is_resent_under_its_own_nonce_only() {
     let state = resent(4).unwrap();
     let broadcast = state.settlement.broadcast().unwrap();
     assert_eq!(broadcast.transactions, ["0x1", "0x2"]);
-    let again = run(SettleWhen::Before, &[sent(4, "0x1"), confirmed(), REORGED, sent(5, "0x3")]);
+    let again = run(
+        SettleWhen::Before,
+        &[sent(4, "0x1"), confirmed(), REORGED, sent(5, "0x3")],
+    );
     assert_eq!(again, Err(TransitionError::LaneChanged));
     let bumps: Vec<Event> = (0..65).map(|n| sent(4, &format!("0x{n}"))).collect();
-    assert_eq!(run(SettleWhen::Before, &bumps), Err(TransitionError::TooManyAttempts));
+    assert_eq!(
+        run(SettleWhen::Before, &bumps),
+        Err(TransitionError::TooManyAttempts)
+    );
 }
 
 #[test]
@@ -193,7 +253,12 @@ fn a_call_is_open_until_it_is_done_settled_and_receipted() {
         assert_eq!(open(&path), still_open, "{path:?}");
     }
     assert!(!open(&[voided(VoidReason::UpstreamRefused)]));
-    let free = [FORWARDED, ANSWERED, capture(&hold(1, 100, SettleWhen::After), 0), receipt()];
+    let free = [
+        FORWARDED,
+        ANSWERED,
+        capture(&hold(1, 100, SettleWhen::After), 0),
+        receipt(),
+    ];
     assert!(!open(&free));
 }
 
@@ -213,8 +278,11 @@ fn credit_follows_the_settlement() {
         path.push(event);
         assert_eq!(credit(SettleWhen::OnFirstByte, &path), expected, "{path:?}");
     }
-    let paid_for_nothing =
-        [sent(1, "0x1"), voided(VoidReason::UpstreamUnavailable), confirmed()];
+    let paid_for_nothing = [
+        sent(1, "0x1"),
+        voided(VoidReason::UpstreamUnavailable),
+        confirmed(),
+    ];
     assert_eq!(credit(SettleWhen::Before, &paid_for_nothing), (100, 0));
     let mut upto = captured(SettleWhen::After, 40).to_vec();
     upto.extend([sent(1, "0x1"), confirmed()]);
@@ -226,10 +294,21 @@ fn ids_have_one_form() {
     let id = call_id(5);
     assert_eq!(id.to_string().parse(), Ok(id));
     let upper = "call_0000000000000000000000000000000A";
-    for bad in ["", "call_", "wd_00000000000000000000000000000005", upper, "call_05"] {
+    for bad in [
+        "",
+        "call_",
+        "wd_00000000000000000000000000000005",
+        upper,
+        "call_05",
+    ] {
         assert!(bad.parse::<CallId>().is_err(), "{bad}");
     }
-    for bad in ["0xABC", "", &payer(1)[..41], "0x000000000000000000000000000000000000000G"] {
+    for bad in [
+        "0xABC",
+        "",
+        &payer(1)[..41],
+        "0x000000000000000000000000000000000000000G",
+    ] {
         assert!(CreditKey::of(bad, NETWORK, ASSET).is_err(), "{bad}");
     }
     assert!(CreditKey::of(&payer(1), "a/b", ASSET).is_err());
@@ -240,8 +319,18 @@ fn events_survive_their_wire_form_and_hide_their_signature() {
     let hold = hold(1, 100, SettleWhen::Before);
     assert!(!format!("{:?}", Event::Held(Box::new(hold.clone()))).contains("signature"));
     let capture = capture(&hold, 40);
-    for event in [Event::Held(Box::new(hold)), capture, sent(1, "0x1"), confirmed(), receipt()] {
+    for event in [
+        Event::Held(Box::new(hold)),
+        capture,
+        sent(1, "0x1"),
+        confirmed(),
+        receipt(),
+    ] {
         let text = serde_json::to_string(&event).unwrap();
-        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+        assert_eq!(
+            serde_json::from_str::<Event>(&text).unwrap(),
+            event,
+            "{text}"
+        );
     }
 }

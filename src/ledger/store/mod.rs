@@ -3,11 +3,14 @@
 mod memory;
 mod sled;
 
-pub use memory::{MemoryDisk, MemoryFault, MemoryStore};
 pub use self::sled::SledStore;
+pub use memory::{MemoryDisk, MemoryFault, MemoryStore};
 
 use crate::ledger::machine::Digest32;
 use serde::{Deserialize, Serialize};
+
+/// The longest value a ledger writes.
+pub(super) const RECORD_BYTES_MAX: usize = 64 << 10;
 
 /// The end of the event log: the newest entry's number and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

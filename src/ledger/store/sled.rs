@@ -3,6 +3,11 @@ use std::fs::File;
 use std::ops::Bound;
 use std::path::Path;
 
+/// sled writes up to about 17 neighbouring records as one item, and an item longer than a quarter of
+/// this goes to a file of its own that sled never syncs. Records of [`super::RECORD_BYTES_MAX`] stay
+/// well below that quarter.
+const SEGMENT_BYTES: usize = 8 << 20;
+
 /// The embedded store: one sled tree, so that one batch of writes is atomic.
 pub struct SledStore {
     db: sled::Db,
@@ -18,6 +23,7 @@ impl SledStore {
             // Its timer makes nothing durable that a commit has not; every commit flushes itself.
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput)
+            .segment_size(SEGMENT_BYTES)
             .open()
             .map_err(failed)?;
         let log = File::options()
@@ -28,7 +34,9 @@ impl SledStore {
         let mut store = Self { db, log };
         store.sync()?;
         // The log file's own name must survive too.
-        File::open(path).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        File::open(path)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)?;
         Ok(store)
     }
 
@@ -57,7 +65,11 @@ impl Store for SledStore {
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get(key).map_err(failed)?.map(|value| value.to_vec()))
+        Ok(self
+            .db
+            .get(key)
+            .map_err(failed)?
+            .map(|value| value.to_vec()))
     }
 
     fn scan(
@@ -69,7 +81,10 @@ impl Store for SledStore {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         self.db
             .range::<&[u8], _>((from, Bound::Unbounded))
-            .take_while(|pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+            .take_while(|pair| {
+                pair.as_ref()
+                    .map_or(true, |(key, _)| key.starts_with(prefix))
+            })
             .take(limit)
             .map(|pair| {
                 let (key, value) = pair.map_err(failed)?;

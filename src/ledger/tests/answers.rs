@@ -4,7 +4,9 @@ fn answer(body: usize) -> Answer {
     Answer {
         status: 200,
         headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
-        body: (0..body).map(|n| u8::try_from(n % 251).unwrap_or(0)).collect(),
+        body: (0..body)
+            .map(|n| u8::try_from(n % 251).unwrap_or(0))
+            .collect(),
     }
 }
 
@@ -12,24 +14,42 @@ fn answer(body: usize) -> Answer {
 async fn answers_come_back_whole_until_they_expire() {
     let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
     for n in 1..=3 {
-        ledger.hold(hold(n, 100, SettleWhen::After)).await.expect("held");
+        ledger
+            .hold(hold(n, 100, SettleWhen::After))
+            .await
+            .expect("held");
     }
     for (n, length) in [(1, 0), (2, 16 << 10), (3, 100_001)] {
-        ledger.store_answer(&call_id(n), answer(length), 1_000 + n).await.expect("stored");
+        ledger
+            .store_answer(&call_id(n), answer(length), 1_000 + n)
+            .await
+            .expect("stored");
         let found = ledger.answer(&call_id(n), 1_000).await;
         assert_eq!(found, Ok(Some(answer(length))));
     }
-    assert_eq!(ledger.answer(&call_id(1), 1_001).await, Ok(None), "expired, though not purged");
+    assert_eq!(
+        ledger.answer(&call_id(1), 1_001).await,
+        Ok(None),
+        "expired, though not purged"
+    );
     // A longer life for the second: only the others go.
-    ledger.store_answer(&call_id(2), answer(5), 9_000).await.expect("stored again");
+    ledger
+        .store_answer(&call_id(2), answer(5), 9_000)
+        .await
+        .expect("stored again");
     assert_eq!(ledger.purge_expired(1_003).await, Ok(2));
     assert_eq!(ledger.purge_expired(1_003).await, Ok(0));
     assert_eq!(ledger.answer(&call_id(3), 0).await, Ok(None));
     assert_eq!(ledger.answer(&call_id(2), 8_999).await, Ok(Some(answer(5))));
     let unknown = ledger.store_answer(&call_id(9), answer(1), 1).await;
-    assert_eq!(unknown, Err(LedgerError::Unknown(EntityId::Call(call_id(9)))));
-    let long = ledger.store_answer(&call_id(1), answer((16 << 20) + 1), 1).await;
-    assert_eq!(long, Err(LedgerError::AnswerTooLarge));
+    assert_eq!(
+        unknown,
+        Err(LedgerError::Unknown(EntityId::Call(call_id(9))))
+    );
+    let long = ledger
+        .store_answer(&call_id(1), answer((16 << 20) + 1), 1)
+        .await;
+    assert_eq!(long, Err(LedgerError::TooLarge));
 }
 
 #[tokio::test]
@@ -37,8 +57,14 @@ async fn a_purge_takes_any_number_and_leaves_nothing() {
     let disk = MemoryDisk::new();
     let (ledger, _) = Ledger::open(disk.open()).expect("opens");
     for n in 0..200 {
-        ledger.hold(hold(n, 100, SettleWhen::After)).await.expect("held");
-        ledger.store_answer(&call_id(n), answer(40_000), n).await.expect("stored");
+        ledger
+            .hold(hold(n, 100, SettleWhen::After))
+            .await
+            .expect("held");
+        ledger
+            .store_answer(&call_id(n), answer(40_000), n)
+            .await
+            .expect("stored");
     }
     assert_eq!(ledger.purge_expired(500).await, Ok(200));
     ledger.shutdown().await;

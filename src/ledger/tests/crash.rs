@@ -40,8 +40,11 @@ fn scenario(seed: u64) -> u64 {
     let mut dice = Dice(seed);
     let disk = MemoryDisk::new();
     for _ in 0..=dice.roll() % 2 {
-        let faults =
-            [MemoryFault::Refuse, MemoryFault::CrashBeforeSync, MemoryFault::CrashAfterSync];
+        let faults = [
+            MemoryFault::Refuse,
+            MemoryFault::CrashBeforeSync,
+            MemoryFault::CrashAfterSync,
+        ];
         let fault = faults[usize::try_from(dice.roll() % 3).expect("small")];
         disk.fault_after(dice.roll() % BATCHES, fault);
     }
@@ -82,8 +85,14 @@ fn scenario(seed: u64) -> u64 {
 fn stands(book: &Book, model: &Model) -> bool {
     let batch = book.begin();
     let calls = batch.scan(keys::CALLS, usize::MAX).expect("reads").len() == model.calls.len()
-        && model.calls.iter().all(|(id, state)| batch.call(id).as_ref() == Ok(&Some(state.clone())));
-    let payouts = batch.scan(keys::WITHDRAWALS, usize::MAX).expect("reads").len()
+        && model
+            .calls
+            .iter()
+            .all(|(id, state)| batch.call(id).as_ref() == Ok(&Some(state.clone())));
+    let payouts = batch
+        .scan(keys::WITHDRAWALS, usize::MAX)
+        .expect("reads")
+        .len()
         == model.payouts.len()
         && model
             .payouts

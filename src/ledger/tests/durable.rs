@@ -12,7 +12,10 @@ async fn what_was_recorded_is_there_after_reopening() {
     let (ledger, open) = Ledger::open(store(&folder)).expect("opens");
     assert!(open.calls.is_empty() && open.withdrawals.is_empty());
     for n in 1..=20 {
-        ledger.hold(hold(n, 100, SettleWhen::After)).await.expect("held");
+        ledger
+            .hold(hold(n, 100, SettleWhen::After))
+            .await
+            .expect("held");
     }
     let done = Event::Voided {
         reason: VoidReason::UpstreamRefused,
@@ -25,7 +28,10 @@ async fn what_was_recorded_is_there_after_reopening() {
         headers: Vec::new(),
         body,
     };
-    ledger.store_answer(&call_id(1), answer.clone(), 10).await.expect("stored");
+    ledger
+        .store_answer(&call_id(1), answer.clone(), 10)
+        .await
+        .expect("stored");
     ledger.shutdown().await;
     assert!(!ledger.healthy());
     let refused = ledger.hold(hold(30, 1, SettleWhen::After)).await;
@@ -34,12 +40,18 @@ async fn what_was_recorded_is_there_after_reopening() {
     for _ in 0..3 {
         let (ledger, open) = Ledger::open(store(&folder)).expect("opens again");
         assert_eq!(open.calls.len(), 19);
-        assert_eq!(ledger.answer(&call_id(1), 9).await, Ok(Some(answer.clone())));
+        assert_eq!(
+            ledger.answer(&call_id(1), 9).await,
+            Ok(Some(answer.clone()))
+        );
         let refused = ledger.hold(hold(2, 100, SettleWhen::After)).await;
         assert!(matches!(refused, Err(HoldRefused::Taken { .. })));
         let report = ledger.verify().await.expect("reads");
         assert!(report.is_sound(), "{:?}", report.faults);
-        assert_eq!((report.entries, report.calls, report.calls_open), (21, 20, 19));
+        assert_eq!(
+            (report.entries, report.calls, report.calls_open),
+            (21, 20, 19)
+        );
         ledger.shutdown().await;
     }
 }
@@ -73,7 +85,9 @@ async fn sixty_four_writers_share_one_ledger() {
     assert_eq!((report.entries, report.calls), (64 * 10 * 4, 640));
     let mut exported = Vec::new();
     assert_eq!(ledger.export(&mut exported).await.expect("exports"), 2_560);
-    let lines = exported.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = exported
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
     let mut seq = 0;
     for line in lines {
         let entry: LogEntry = serde_json::from_slice(line).expect("an entry");
@@ -89,4 +103,28 @@ async fn a_second_process_cannot_open_the_same_store() {
     let (ledger, _) = Ledger::open(store(&folder)).expect("opens");
     assert!(SledStore::open(folder.path()).is_err());
     ledger.shutdown().await;
+}
+
+/// sled never syncs the files it moves long items to, so there must not be any.
+#[tokio::test]
+async fn the_longest_records_stay_in_the_synced_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ledger, _) = Ledger::open(store(&folder)).expect("opens");
+    for n in 0..60 {
+        let mut terms = hold(n, 100, SettleWhen::After);
+        terms.price_row = "x".repeat(63 << 10);
+        assert_eq!(ledger.hold(terms.clone()).await, Ok(()));
+        let forwarded = Event::Forwarded { at_ms: 2 };
+        ledger
+            .record(terms.call, forwarded)
+            .await
+            .expect("recorded");
+    }
+    let mut longer = hold(100, 100, SettleWhen::After);
+    longer.price_row = "x".repeat(64 << 10);
+    assert_eq!(ledger.hold(longer).await, Err(HoldRefused::TooLarge));
+    assert!(ledger.healthy());
+    ledger.shutdown().await;
+    let files = std::fs::read_dir(folder.path().join("blobs")).expect("the folder is there");
+    assert_eq!(files.count(), 0);
 }

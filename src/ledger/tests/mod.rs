@@ -32,7 +32,10 @@ async fn rule_2_two_holds_of_one_key_in_one_batch_have_one_winner() {
     assert_eq!(batch.hold(second), Ok(()));
     let staged = batch.finish();
     assert!(book.commit(staged).is_ok());
-    assert!(one(&mut book, |b| b.hold(first)).is_err(), "taken after the commit too");
+    assert!(
+        one(&mut book, |b| b.hold(first)).is_err(),
+        "taken after the commit too"
+    );
 }
 
 #[tokio::test]
@@ -68,7 +71,11 @@ async fn a_payment_identifier_is_claimed_with_the_hold() {
     };
     assert_eq!((call, request), (first.call, first.request));
     assert_eq!(ledger.by_replay_key(&second.replay_key).await, Ok(None));
-    let found = ledger.by_payment_id(&key(500)).await.expect("reads").expect("found");
+    let found = ledger
+        .by_payment_id(&key(500))
+        .await
+        .expect("reads")
+        .expect("found");
     assert_eq!(found.hold.call, first.call);
 }
 
@@ -76,7 +83,10 @@ async fn a_payment_identifier_is_claimed_with_the_hold() {
 async fn rule_5_a_ledger_that_cannot_write_takes_no_holds() {
     let disk = MemoryDisk::new();
     let (ledger, _) = Ledger::open(disk.open()).expect("opens");
-    ledger.hold(hold(1, 100, SettleWhen::After)).await.expect("held");
+    ledger
+        .hold(hold(1, 100, SettleWhen::After))
+        .await
+        .expect("held");
     assert!(ledger.healthy());
     disk.fault_after(0, MemoryFault::Refuse);
     let refused = ledger.hold(hold(2, 100, SettleWhen::After)).await;
@@ -85,9 +95,17 @@ async fn rule_5_a_ledger_that_cannot_write_takes_no_holds() {
     // The disk would take writes again, but what it holds is unknown until it is read anew.
     let refused = ledger.hold(hold(3, 100, SettleWhen::After)).await;
     assert_eq!(refused, Err(HoldRefused::Unavailable));
-    let refused = ledger.record(call_id(1), Event::Forwarded { at_ms: 1 }).await;
+    let refused = ledger
+        .record(call_id(1), Event::Forwarded { at_ms: 1 })
+        .await;
     assert_eq!(refused, Err(LedgerError::Unavailable));
-    assert!(ledger.call(&call_id(1)).await.expect("still reads").is_some());
+    assert!(
+        ledger
+            .call(&call_id(1))
+            .await
+            .expect("still reads")
+            .is_some()
+    );
     ledger.shutdown().await;
     let (ledger, open) = Ledger::open(disk.open()).expect("opens again");
     assert_eq!(open.calls.len(), 1);
@@ -102,8 +120,13 @@ async fn a_second_writer_is_noticed() {
         seq: 7,
         ..store::Head::EMPTY
     };
-    ledger.hold(hold(1, 100, SettleWhen::After)).await.expect("held");
-    disk.tamper(store::Head::KEY, |head| *head = serde_json::to_vec(&other).expect("json"));
+    ledger
+        .hold(hold(1, 100, SettleWhen::After))
+        .await
+        .expect("held");
+    disk.tamper(store::Head::KEY, |head| {
+        *head = serde_json::to_vec(&other).expect("json")
+    });
     let refused = ledger.hold(hold(2, 100, SettleWhen::After)).await;
     assert_eq!(refused, Err(HoldRefused::Unavailable));
     assert!(!ledger.healthy());
@@ -125,25 +148,51 @@ async fn credit_is_paid_out_once_and_comes_back_when_the_payout_fails() {
     }
     let early = ledger.request_withdrawal(withdrawal(1, 1, 70)).await;
     let nothing = crate::money::Units::ZERO;
-    assert_eq!(early, Err(LedgerError::InsufficientCredit { available: nothing }));
-    ledger.record(terms.call, confirmed()).await.expect("confirmed");
+    assert_eq!(
+        early,
+        Err(LedgerError::InsufficientCredit { available: nothing })
+    );
+    ledger
+        .record(terms.call, confirmed())
+        .await
+        .expect("confirmed");
     let figures = async || {
         let credits = ledger.credits(&payer(1)).await.expect("reads");
         let c = credits.first().expect("one credit").credit;
         (c.available, c.pending, c.withdrawing, c.withdrawn)
     };
     assert_eq!(figures().await, (70, 0, 0, 0));
-    ledger.request_withdrawal(withdrawal(1, 1, 70)).await.expect("requested");
-    assert!(ledger.request_withdrawal(withdrawal(2, 1, 1)).await.is_err());
+    ledger
+        .request_withdrawal(withdrawal(1, 1, 70))
+        .await
+        .expect("requested");
+    assert!(
+        ledger
+            .request_withdrawal(withdrawal(2, 1, 1))
+            .await
+            .is_err()
+    );
     assert_eq!(figures().await, (0, 0, 70, 0));
     let id = withdrawal_id(1);
-    ledger.record_withdrawal(id, sent(2, "0x2")).await.expect("sent");
-    ledger.record_withdrawal(id, failed()).await.expect("failed");
+    ledger
+        .record_withdrawal(id, sent(2, "0x2"))
+        .await
+        .expect("sent");
+    ledger
+        .record_withdrawal(id, failed())
+        .await
+        .expect("failed");
     assert_eq!(figures().await, (70, 0, 0, 0));
-    ledger.record_withdrawal(id, confirmed()).await.expect("found on chain after all");
+    ledger
+        .record_withdrawal(id, confirmed())
+        .await
+        .expect("found on chain after all");
     assert_eq!(figures().await, (0, 0, 0, 70));
     // The payer's own payment vanishes after it was paid back: the debt is shown, not hidden.
-    ledger.record(terms.call, Event::SettlementReorged { at_ms: 9 }).await.expect("reorged");
+    ledger
+        .record(terms.call, Event::SettlementReorged { at_ms: 9 })
+        .await
+        .expect("reorged");
     assert_eq!(figures().await, (-70, 70, 0, 70));
     let report = ledger.verify().await.expect("reads");
     assert!(report.is_sound(), "{:?}", report.faults);

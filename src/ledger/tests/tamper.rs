@@ -27,7 +27,9 @@ async fn filled(disk: &MemoryDisk) -> Ledger {
 
 fn flip(needle: &'static str) -> impl Fn(&mut Vec<u8>) {
     move |bytes| {
-        let at = bytes.windows(needle.len()).position(|w| w == needle.as_bytes());
+        let at = bytes
+            .windows(needle.len())
+            .position(|w| w == needle.as_bytes());
         let at = at.expect("the text is there") + needle.len();
         bytes[at] ^= 1;
     }
@@ -44,7 +46,10 @@ async fn a_changed_event_byte_is_named_by_its_number() {
         let named: Vec<_> = report.faults.iter().filter_map(|fault| fault.seq).collect();
         assert_eq!(named, [seq], "{:?}", report.faults);
         let error = Ledger::open(disk.open()).expect_err("a broken tail is not served from");
-        assert!(matches!(error, OpenError::Broken { seq: at, .. } if at == seq), "{error}");
+        assert!(
+            matches!(error, OpenError::Broken { seq: at, .. } if at == seq),
+            "{error}"
+        );
     }
 }
 
@@ -60,7 +65,11 @@ async fn every_other_changed_record_is_named_too() {
         ("charge", keys::state(&id), &flip("charged\":\"")),
         ("replay key", keys::replay(&key(1)), &other_call),
         ("payment id", keys::payment_id(&key(101)), &other_call),
-        ("credit", keys::credit(&key_of_credit), &flip("available\":\"")),
+        (
+            "credit",
+            keys::credit(&key_of_credit),
+            &flip("available\":\""),
+        ),
         ("head", store::Head::KEY.to_vec(), &flip("hash\":\"")),
     ];
     for (name, key, change) in changes {
@@ -76,7 +85,15 @@ async fn every_other_changed_record_is_named_too() {
 async fn totals_say_where_the_money_is() {
     let ledger = filled(&MemoryDisk::new()).await;
     let report = ledger.verify().await.expect("reads");
-    let [totals] = report.totals.as_slice() else { panic!("{:?}", report.totals) };
-    assert_eq!((totals.settled, totals.captured, totals.available), (100, 30, 70));
-    assert_eq!((totals.in_flight, totals.receivable, totals.pending), (0, 0, 0));
+    let [totals] = report.totals.as_slice() else {
+        panic!("{:?}", report.totals)
+    };
+    assert_eq!(
+        (totals.settled, totals.captured, totals.available),
+        (100, 30, 70)
+    );
+    assert_eq!(
+        (totals.in_flight, totals.receivable, totals.pending),
+        (0, 0, 0)
+    );
 }

@@ -29,7 +29,11 @@ pub(super) struct Model {
     next: u64,
 }
 
-const WHEN: [SettleWhen; 3] = [SettleWhen::Before, SettleWhen::OnFirstByte, SettleWhen::After];
+const WHEN: [SettleWhen; 3] = [
+    SettleWhen::Before,
+    SettleWhen::OnFirstByte,
+    SettleWhen::After,
+];
 
 impl Model {
     /// Does the step that `dice` chooses, and keeps the books; panics when the ledger is wrong.
@@ -71,15 +75,18 @@ impl Model {
 
     fn record(&mut self, batch: &mut Batch<'_>, [_, which, what, amount]: [u8; 4]) {
         let ids: Vec<CallId> = self.calls.keys().copied().collect();
-        let Some(id) = ids.get(usize::from(which) % ids.len().max(1)) else { return };
+        let Some(id) = ids.get(usize::from(which) % ids.len().max(1)) else {
+            return;
+        };
         let before = self.calls[id].clone();
         let event = match (what % 13, &before.work) {
             // Mostly the next thing that happens to a call, sometimes anything at all.
             (0..4, Work::Held) | (4, _) => Event::Forwarded { at_ms: 1 },
             (0..4, Work::Forwarded) | (5, _) => Event::Answered { at_ms: 2 },
-            (0..4, Work::Answered) | (6, _) => {
-                capture(&before.hold, u128::from(amount) % (before.hold.held.atomic() + 2))
-            }
+            (0..4, Work::Answered) | (6, _) => capture(
+                &before.hold,
+                u128::from(amount) % (before.hold.held.atomic() + 2),
+            ),
             (0..4, _) | (7, _) => receipt(),
             (8, _) => {
                 let reason = [VoidReason::Restart, VoidReason::UpstreamRefused];
@@ -95,7 +102,9 @@ impl Model {
             Ok(state) => {
                 let paper = self.paper.get_mut(id).expect("a paper record");
                 match &event {
-                    Event::Captured(c) => (paper.charged, paper.finished) = (c.charged.atomic(), true),
+                    Event::Captured(c) => {
+                        (paper.charged, paper.finished) = (c.charged.atomic(), true)
+                    }
                     Event::Voided { .. } => paper.finished = true,
                     Event::SettlementConfirmed { .. } => paper.confirmed = true,
                     Event::SettlementReorged { .. } => paper.confirmed = false,
@@ -105,7 +114,11 @@ impl Model {
                 self.calls.insert(*id, state);
             }
             Err(LedgerError::Refused(_)) => {
-                assert_eq!(batch.call(id), Ok(Some(before)), "a refused event left a trace");
+                assert_eq!(
+                    batch.call(id),
+                    Ok(Some(before)),
+                    "a refused event left a trace"
+                );
             }
             Err(error) => panic!("{error}"),
         }
@@ -125,7 +138,10 @@ impl Model {
             }
             Err(LedgerError::InsufficientCredit { available: told }) => {
                 assert!(wanted > available);
-                assert_eq!(told, Units::from_atomic(u128::try_from(available).unwrap_or(0)));
+                assert_eq!(
+                    told,
+                    Units::from_atomic(u128::try_from(available).unwrap_or(0))
+                );
             }
             Err(error) => panic!("{error}"),
         }
@@ -133,14 +149,18 @@ impl Model {
 
     fn pay_out(&mut self, batch: &mut Batch<'_>, [_, which, what, bump]: [u8; 4]) {
         let ids: Vec<WithdrawalId> = self.payouts.keys().copied().collect();
-        let Some(id) = ids.get(usize::from(which) % ids.len().max(1)) else { return };
+        let Some(id) = ids.get(usize::from(which) % ids.len().max(1)) else {
+            return;
+        };
         let event = match what % 4 {
             0 => sent(3, &format!("0x{bump}")),
             1 => confirmed(),
             2 => failed(),
             _ => Event::SettlementReorged { at_ms: 4 },
         };
-        let Ok(state) = batch.record_withdrawal(*id, &event) else { return };
+        let Ok(state) = batch.record_withdrawal(*id, &event) else {
+            return;
+        };
         let amount = state.withdrawal.amount.atomic();
         let failed = matches!(event, Event::SettlementFailed { .. });
         self.paid.insert(*id, if failed { 0 } else { amount });
@@ -174,7 +194,11 @@ impl Model {
         let batch = book.begin();
         for (id, state) in &self.calls {
             let stored = batch.call(id).expect("reads");
-            assert_eq!(stored.as_ref(), Some(state), "an acknowledged write was lost");
+            assert_eq!(
+                stored.as_ref(),
+                Some(state),
+                "an acknowledged write was lost"
+            );
         }
         for (id, state) in &self.payouts {
             assert_eq!(batch.withdrawal(id).expect("reads").as_ref(), Some(state));
@@ -184,8 +208,12 @@ impl Model {
             let stored = credits.first().map_or(0, |entry| entry.credit.available);
             assert_eq!(stored, self.available(who), "the credit of payer {who}");
         }
-        let open: Vec<CallId> =
-            self.calls.iter().filter(|(_, c)| c.open()).map(|(id, _)| *id).collect();
+        let open: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|(_, c)| c.open())
+            .map(|(id, _)| *id)
+            .collect();
         let stored = batch.open_calls().expect("reads");
         assert_eq!(stored.iter().map(|c| c.hold.call).collect::<Vec<_>>(), open);
         let report = verify::verify(batch.committed_store()).expect("reads");
