@@ -42,7 +42,8 @@ pub struct Moved {
 
 /// Reads all transfers of `asset` with `party` in a closed block range, in chain order.
 ///
-/// A range some node refuses is asked in smaller pieces; an error leaves nothing half read.
+/// Blocks that do not exist yet are left out. A range the node refuses is asked in smaller pieces; an
+/// error leaves nothing half read.
 pub async fn transfers(
     rpc: &Rpc,
     asset: Address,
@@ -59,13 +60,16 @@ pub async fn transfers(
     };
     // Keyed by place in the chain: a transfer to oneself matches both queries but happened once.
     let mut found = BTreeMap::new();
+    let to_block = to_block.min(rpc.latest_block().await?.number());
     let (mut start, mut span) = (from_block, SPAN_BLOCKS);
     while start <= to_block {
         let end = to_block.min(start.saturating_add(span - 1));
         match page(rpc, asset, &queries, start, end).await {
             Ok(page) => {
                 found.extend(page.into_iter().map(|m| ((m.block, m.log_index), m)));
-                let Some(next) = end.checked_add(1) else { break };
+                let Some(next) = end.checked_add(1) else {
+                    break;
+                };
                 start = next;
                 span = SPAN_BLOCKS.min(span.saturating_mul(2));
             }

@@ -1,7 +1,7 @@
 //! Why the chain gave no answer, or refused.
 
-use alloy::rpc::json_rpc::{ErrorPayload, RpcError};
 use alloy::primitives::Bytes;
+use alloy::rpc::json_rpc::{ErrorPayload, RpcError};
 use alloy::sol_types::{Panic, Revert, SolError};
 use alloy::transports::{TransportError, TransportErrorKind};
 use std::fmt;
@@ -70,7 +70,10 @@ impl From<TransportError> for ChainError {
 }
 
 fn transport_fault(kind: &TransportErrorKind) -> ChainError {
-    if let Some(own) = kind.as_custom().and_then(|e| e.downcast_ref::<ChainError>()) {
+    if let Some(own) = kind
+        .as_custom()
+        .and_then(|e| e.downcast_ref::<ChainError>())
+    {
         return own.clone();
     }
     match kind {
@@ -85,7 +88,10 @@ fn refusal(payload: &ErrorPayload) -> ChainError {
     let data = payload.as_revert_data();
     // Code 3 is "execution error" (EIP-1474 as nodes use it); older nodes only say it in words.
     if payload.code == 3 || data.is_some() || payload.message.contains("execution reverted") {
-        return ChainError::Reverted(RevertReason::new(&payload.message, data.unwrap_or_default()));
+        return ChainError::Reverted(RevertReason::new(
+            &payload.message,
+            data.unwrap_or_default(),
+        ));
     }
     ChainError::Refused {
         code: payload.code,

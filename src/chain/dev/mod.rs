@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// Base Sepolia's chain id.
 pub const CHAIN_ID: u64 = 84_532;
@@ -30,6 +31,12 @@ pub const PAYER_FUNDS: u64 = 10_000_000_000;
 
 /// What the relayer starts with: 100 ETH in wei.
 const RELAYER_FUNDS: U256 = U256::from_limbs([7_766_279_631_452_241_920, 5, 0, 0]);
+
+/// How long a transaction of the set-up may take to be mined.
+const MINING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause between two looks for it.
+const MINING_POLL: Duration = Duration::from_millis(2);
 
 const USDC_STAND_IN: &str = include_str!("../../../contracts/artifacts/UsdcStandIn.json");
 
@@ -75,7 +82,9 @@ impl DevChain {
             node,
         };
         chain.install(ASSET, USDC_STAND_IN).await?;
-        chain.fund(chain.relayer_key.address(), RELAYER_FUNDS).await?;
+        chain
+            .fund(chain.relayer_key.address(), RELAYER_FUNDS)
+            .await?;
         let funds = U256::from(PAYER_FUNDS);
         chain.mint(ASSET, chain.payer_key.address(), funds).await?;
         Ok(chain)
@@ -94,10 +103,7 @@ impl DevChain {
 
     /// Sets an account's native coin, in wei.
     pub async fn fund(&self, account: Address, wei: U256) -> Result<(), DevError> {
-        let _: serde_json::Value = self
-            .rpc
-            .request("anvil_setBalance", (account, wei))
-            .await?;
+        let _: serde_json::Value = self.rpc.request("anvil_setBalance", (account, wei)).await?;
         Ok(())
     }
 
@@ -116,7 +122,8 @@ impl DevChain {
         calldata: Bytes,
     ) -> Result<(), DevError> {
         let balance: U256 = self.rpc.request("eth_getBalance", (from, "latest")).await?;
-        self.fund(from, balance.saturating_add(RELAYER_FUNDS)).await?;
+        self.fund(from, balance.saturating_add(RELAYER_FUNDS))
+            .await?;
         let _: serde_json::Value = self
             .rpc
             .request("anvil_impersonateAccount", (from,))
@@ -130,12 +137,24 @@ impl DevChain {
             .rpc
             .request("anvil_stopImpersonatingAccount", (from,))
             .await?;
+        let receipt = timeout(MINING_TIMEOUT, self.mined(hash))
+            .await
+            .map_err(|_| DevError::Setup(format!("{hash} is not mined")))??;
         self.fund(from, balance).await?;
-        let receipt = self.rpc.receipt(hash).await?;
-        if receipt.as_ref().is_some_and(Receipt::is_success) {
+        if receipt.is_success() {
             Ok(())
         } else {
-            Err(DevError::Setup(format!("{hash} did not succeed")))
+            Err(DevError::Setup(format!("{hash} reverted")))
+        }
+    }
+
+    /// The node answers before it has mined, so its receipt is asked for until it is there.
+    async fn mined(&self, transaction: B256) -> Result<Receipt, ChainError> {
+        loop {
+            if let Some(receipt) = self.rpc.receipt(transaction).await? {
+                return Ok(receipt);
+            }
+            sleep(MINING_POLL).await;
         }
     }
 

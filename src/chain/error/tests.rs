@@ -20,7 +20,9 @@ fn a_revert_is_a_definite_no_and_keeps_the_contracts_reason() {
 fn custom_errors_and_wordless_reverts_have_a_reason_too() {
     let reason = RevertReason::new("x", Bytes::from_static(&[0xde, 0xad, 0xbe, 0xef, 0x00]));
     assert_eq!(reason.message(), "custom error 0xdeadbeef");
-    let error = refusal(&payload(r#"{"code":-32000,"message":"execution reverted"}"#));
+    let error = refusal(&payload(
+        r#"{"code":-32000,"message":"execution reverted"}"#,
+    ));
     assert!(!error.is_unknown());
 }
 

@@ -1,6 +1,6 @@
-//! What the chain says: of the lane's key, of its transactions, and of blocks that were there before.
+//! What the chain says of the lane's key and of its transactions.
 
-use super::job::{Authorization, FailReason, Job, LaneEventKind, Outcome, Settled};
+use super::job::{Authorization, FailReason, Job, Outcome, Settled};
 use super::lane::Lane;
 use super::policy::Unhealthy;
 use super::verdict::{Verdict, judge};
@@ -12,7 +12,6 @@ use crate::chain::{ChainError, Head, Receipt};
 use alloy::primitives::{B256, U64, U128, U256};
 use alloy::sol_types::{SolCall, SolEvent};
 use std::collections::BTreeMap;
-use tokio::time::Instant;
 
 /// Works whose receipts are asked at once: nonces are mined in order, so the first tell whether the
 /// next need asking.
@@ -206,10 +205,7 @@ impl Lane {
         let depth = sky.head.number().saturating_sub(self.policy.final_depth);
         let count: U64 = self
             .rpc
-            .request(
-                "eth_getTransactionCount",
-                (self.relayer, U64::from(depth)),
-            )
+            .request("eth_getTransactionCount", (self.relayer, U64::from(depth)))
             .await?;
         Ok(count.to::<u64>() > nonce)
     }
@@ -271,7 +267,11 @@ impl Lane {
         let mut span = SEARCH_SPAN;
         loop {
             let start = end.saturating_sub(span - 1).max(last);
-            let logs = match self.rpc.logs(authorization.asset, &topics, start, end).await {
+            let logs = match self
+                .rpc
+                .logs(authorization.asset, &topics, start, end)
+                .await
+            {
                 Ok(logs) => logs,
                 Err(ChainError::Refused { .. }) if span > 1 => {
                     span /= 2;
@@ -317,106 +317,6 @@ impl Lane {
         // The block may be older than the newest one, for which all was found in place.
         self.watched_head = None;
         self.moved = true;
-    }
-
-    /// Checks, once for each new head, that every watched block is still in its place.
-    pub(super) async fn watch(&mut self, sky: &Sky) -> Result<(), ChainError> {
-        if self.watched_head == Some(sky.head.hash()) {
-            return Ok(());
-        }
-        let mut blocks: BTreeMap<(u64, B256), Vec<u64>> = BTreeMap::new();
-        for (seq, work) in &self.works {
-            if let Some(mined) = work.mined() {
-                let block = (mined.block, mined.block_hash);
-                blocks.entry(block).or_default().push(*seq);
-            }
-        }
-        let params: Vec<_> = blocks
-            .keys()
-            .map(|(number, _)| (U64::from(*number), false))
-            .collect();
-        let answers = self
-            .rpc
-            .many::<_, Option<Head>>("eth_getBlockByNumber", &params)
-            .await?;
-        let mut all_in_place = true;
-        for (((number, hash), seqs), answer) in blocks.into_iter().zip(answers) {
-            let there = answer?.map(|block| block.hash());
-            for seq in seqs {
-                match there {
-                    Some(there) if there == hash => self.in_place(seq, number, sky).await,
-                    Some(_) => self.reorged(seq).await,
-                    None => {
-                        all_in_place = false;
-                        self.missing(seq).await;
-                    }
-                }
-            }
-        }
-        self.watched_head = all_in_place.then(|| sky.head.hash());
-        Ok(())
-    }
-
-    async fn in_place(&mut self, seq: u64, block: u64, sky: &Sky) {
-        let depth = self.policy.final_depth.max(self.policy.confirmations);
-        let told = self.works.get_mut(&seq).is_some_and(|work| {
-            if let Stage::Mined(mined) = &mut work.stage {
-                mined.missing_since = None;
-            }
-            work.told
-        });
-        if told && sky.head.number() >= block.saturating_add(depth) {
-            self.emit(seq, LaneEventKind::Final).await;
-            self.remove(seq);
-        }
-    }
-
-    /// A node that is behind does not have the block either: believed only when it stays so.
-    async fn missing(&mut self, seq: u64) {
-        let doubt = self.policy.doubt;
-        let Some(work) = self.works.get_mut(&seq) else {
-            return;
-        };
-        let Stage::Mined(mined) = &mut work.stage else {
-            return;
-        };
-        let since = *mined.missing_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= doubt {
-            self.reorged(seq).await;
-        }
-    }
-
-    async fn reorged(&mut self, seq: u64) {
-        let Some(work) = self.works.get_mut(&seq) else {
-            return;
-        };
-        let Some(transaction) = work.mined().map(|mined| mined.transaction) else {
-            return;
-        };
-        let told = work.told;
-        work.unmine(transaction, self.relayer, self.policy.bump_after);
-        self.moved = true;
-        if told {
-            self.emit(seq, LaneEventKind::Reorged { transaction }).await;
-        }
-    }
-
-    /// Tells the outcomes that have the wanted confirmations.
-    pub(super) async fn tell_outcomes(&mut self, sky: &Sky) {
-        let confirmations = self.policy.confirmations;
-        let deep = |mined: &Mined| {
-            sky.head.number().saturating_add(1) >= mined.block.saturating_add(confirmations)
-        };
-        let ready: Vec<(u64, Outcome)> = self
-            .works
-            .iter()
-            .filter(|(_, work)| !work.told)
-            .filter_map(|(seq, work)| Some((*seq, work.mined().filter(|m| deep(m))?)))
-            .map(|(seq, mined)| (seq, mined.outcome.clone()))
-            .collect();
-        for (seq, outcome) in ready {
-            self.tell(seq, outcome).await;
-        }
     }
 }
 

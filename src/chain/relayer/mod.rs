@@ -31,8 +31,10 @@ mod job;
 mod lane;
 mod look;
 mod policy;
+mod repair;
 mod send;
 mod verdict;
+mod watch;
 mod work;
 
 pub use job::{

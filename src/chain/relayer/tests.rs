@@ -30,6 +30,11 @@ fn receipt(status: u64, emitter: Address, to: Address, value: u64) -> Receipt {
             to.into_word(),
         ],
         "data": B256::from(U256::from(value)),
+        "blockNumber": "0x1",
+        "blockHash": B256::ZERO,
+        "transactionHash": B256::ZERO,
+        "transactionIndex": "0x0",
+        "logIndex": "0x0",
     });
     serde_json::from_value(json!({
         "transactionHash": B256::ZERO,

@@ -182,16 +182,13 @@ impl Try {
     /// Reads an outbox record; one that does not decode can still be sent again and looked up.
     fn recorded(sent: Sent) -> Self {
         let decoded = TxEnvelope::decode_2718(&mut sent.raw_transaction.as_ref()).ok();
-        let (fees, gas) = decoded.map_or(
-            (Fees { max_fee: 0, tip: 0 }, 0),
-            |transaction| {
-                let fees = Fees {
-                    max_fee: transaction.max_fee_per_gas(),
-                    tip: transaction.max_priority_fee_per_gas().unwrap_or(0),
-                };
-                (fees, transaction.gas_limit())
-            },
-        );
+        let (fees, gas) = decoded.map_or((Fees { max_fee: 0, tip: 0 }, 0), |transaction| {
+            let fees = Fees {
+                max_fee: transaction.max_fee_per_gas(),
+                tip: transaction.max_priority_fee_per_gas().unwrap_or(0),
+            };
+            (fees, transaction.gas_limit())
+        });
         Self { sent, fees, gas }
     }
 

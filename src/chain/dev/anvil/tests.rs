@@ -21,7 +21,12 @@ fn anvil_is_looked_for_in_the_variable_then_the_path_then_the_tools() {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned()))
             .collect();
-        locate(&move |name| names.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
+        locate(&move |name| {
+            names
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+        })
     };
     let path = on_path.parent().expect("a parent");
     let all = [

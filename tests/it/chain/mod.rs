@@ -1,0 +1,7 @@
+//! The chain layer against a real anvil.
+
+mod bench;
+mod reads;
+mod reorg;
+mod settle;
+mod trouble;
