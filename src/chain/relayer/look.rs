@@ -9,7 +9,7 @@ use crate::chain::bindings::IEip3009Token;
 use crate::chain::preflight::decode;
 use crate::chain::rpc::Answer;
 use crate::chain::{ChainError, Head, Receipt};
-use alloy::primitives::{B256, U64, U128, U256};
+use alloy::primitives::{U64, U128, U256};
 use alloy::sol_types::{SolCall, SolEvent};
 use std::collections::BTreeMap;
 

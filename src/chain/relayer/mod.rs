@@ -31,10 +31,11 @@ mod job;
 mod lane;
 mod look;
 mod policy;
+mod reorg;
 mod repair;
 mod send;
 mod verdict;
-mod watch;
+
 mod work;
 
 pub use job::{

@@ -1,6 +1,7 @@
 //! Reads: preflight, audit, and nodes that are not what they should be.
 
-use super::bench::{Bench, Mood, Proxy, job, quick};
+use super::bench::{Bench, job, quick};
+use super::proxy::{Mood, Proxy};
 use alloy::primitives::{Address, Bytes, U256};
 use groat::chain::audit::{Party, transfers};
 use groat::chain::{ChainError, Rpc};

@@ -1,6 +1,7 @@
 //! Settlements while nodes, strangers and crashes interfere.
 
-use super::bench::{Bench, Mood, OutboxMode, Proxy, job, quick, send_raw, settled, soon};
+use super::bench::{Bench, OutboxMode, job, quick, send_raw, settled, soon};
+use super::proxy::{Mood, Proxy};
 use super::settle::payout;
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718;
