@@ -5,6 +5,7 @@
 
 groat_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
 groat_tools="${GROAT_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/groat/tools}"
+[[ "$groat_tools" == /* ]] || groat_tools="$PWD/$groat_tools"
 cargo_deny_version=0.20.2
 
 # lock_hash FILE…: sixteen hex digits over the files' bytes.

@@ -38,8 +38,9 @@ async fn call() -> Result<Value, Failure> {
         _ => return Err(USAGE.into()),
     };
     let prompt = arguments.next().ok_or(USAGE)?;
-    let gateway = env::var("GATEWAY")?;
-    let signer: Arc<PrivateKeySigner> = Arc::new(env::var("PAYER_KEY")?.parse()?);
+    let variable = |name| env::var(name).map_err(|_| format!("{name} is not set; {USAGE}"));
+    let gateway = variable("GATEWAY")?;
+    let signer: Arc<PrivateKeySigner> = Arc::new(variable("PAYER_KEY")?.parse()?);
 
     // Registration order decides: V2 before V1, as a user who has moved on would write it.
     let client = Client::new()
@@ -50,7 +51,7 @@ async fn call() -> Result<Value, Failure> {
         )
         .build();
     let mut body = json!({
-        "model": env::var("MODEL")?,
+        "model": variable("MODEL")?,
         "messages": [{ "role": "user", "content": prompt }],
         "max_tokens": 16,
     });
