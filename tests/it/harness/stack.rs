@@ -1,0 +1,165 @@
+use super::{Gateway, Payer};
+use groat::chain::dev::DevChain;
+use groat::protocol::signature::Key;
+use groat::sim::{SimConfig, SimStats};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::process::Command;
+use tokio::task::JoinHandle;
+
+/// A chain, a scripted provider and the built gateway between them and a funded payer.
+#[derive(Debug)]
+pub struct Stack {
+    pub chain: DevChain,
+    pub gateway: Gateway,
+    pub payer: Payer,
+    pub sim: String,
+    pub folder: tempfile::TempDir,
+    pub admin_token: String,
+    provider: JoinHandle<std::io::Result<()>>,
+}
+
+/// What a test wants to be different from the usual.
+#[derive(Debug, Default, Clone)]
+pub struct Setup {
+    /// Models by id: the name that the simulator is asked for (`sim/gpt?cut=3`).
+    pub models: Vec<(&'static str, &'static str)>,
+    /// Lines for `[payment]`, `[gateway]` and `[chain]`.
+    pub payment: &'static str,
+    pub gateway: &'static str,
+    pub chain: &'static str,
+    /// Another RPC endpoint than the chain's own, such as a faulty proxy before it.
+    pub rpc_url: Option<String>,
+    /// Another upstream than the simulator.
+    pub upstream_url: Option<String>,
+    pub failpoints: &'static str,
+    /// The simulator's configuration.
+    pub sim: SimConfig,
+}
+
+impl Stack {
+    /// The usual: model `m`, which is `sim/small`.
+    pub async fn usual() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        // A second installation is refused and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let chain = DevChain::start().await.expect("a local chain; run ./scripts/setup");
+        let ether = alloy::primitives::U256::from(10_u64.pow(19));
+        chain.fund(chain.pay_to_key.address(), ether).await.expect("gas for the payee");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let sim = format!("http://{}", listener.local_addr().expect("an address"));
+        let provider = tokio::spawn(groat::sim::serve(listener, setup.sim.clone(), std::future::pending()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let url = format!("http://127.0.0.1:{port}");
+        let admin_token = "an admin token of the tests".to_owned();
+        let secret = |key: &alloy::signers::local::PrivateKeySigner| format!("{:#x}", key.to_bytes());
+        let environment = vec![
+            ("IT_RELAYER_KEY".to_owned(), secret(&chain.relayer_key)),
+            ("IT_PAYOUT_KEY".to_owned(), secret(&chain.pay_to_key)),
+            ("IT_RECEIPT_KEY".to_owned(), secret(&alloy::signers::local::PrivateKeySigner::random())),
+            ("IT_ADMIN_TOKEN".to_owned(), admin_token.clone()),
+        ];
+        let config = config(&setup, &chain, &sim, port, folder.path());
+        let mut gateway = Gateway::new(url.clone(), folder.path(), &config, environment);
+        gateway.start(setup.failpoints).await;
+        let key = Key::from_hex(&secret(&chain.payer_key)).expect("a key");
+        let payer = Payer { key, url, client: reqwest::Client::new() };
+        Self { chain, gateway, payer, sim, folder, admin_token, provider }
+    }
+
+    /// What the provider saw.
+    pub async fn seen(&self) -> SimStats {
+        let answer = reqwest::get(format!("{}/sim/calls", self.sim)).await.expect("the simulator");
+        answer.json().await.expect("its calls")
+    }
+
+    /// The ledger's report of a running gateway.
+    pub async fn report(&self) -> Value {
+        let url = format!("{}/admin/ledger/verify", self.payer.url);
+        let answer = self.payer.client.get(url).bearer_auth(&self.admin_token).send().await.expect("an answer");
+        answer.json().await.expect("a report")
+    }
+
+    /// Waits until no call and no settlement is open, then holds the ledger against itself and the
+    /// chain: zero difference.
+    pub async fn reconcile(&self) -> Value {
+        let report = super::until("every call is finished and settled", || async {
+            let report = self.report().await;
+            (report["calls_open"] == 0).then_some(report)
+        })
+        .await;
+        assert_eq!(report["faults"], serde_json::json!([]), "{report}");
+        let verified = Command::new(env!("CARGO_BIN_EXE_groat"))
+            .args(["ledger", "verify", "--url", &self.payer.url, "--rpc", &self.chain.rpc_url])
+            .env("GROAT_ADMIN_TOKEN", &self.admin_token)
+            .output()
+            .expect("run groat ledger verify");
+        assert!(verified.status.success(), "{}{}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr));
+        report
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.provider.abort();
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log ---\n{}", self.gateway.log());
+        }
+    }
+}
+
+fn config(setup: &Setup, chain: &DevChain, sim: &str, port: u16, folder: &std::path::Path) -> String {
+    let rpc = setup.rpc_url.as_deref().unwrap_or(&chain.rpc_url);
+    let upstream = setup.upstream_url.as_deref().unwrap_or(sim);
+    let data = folder.join("data");
+    let mut config = format!(
+        r#"
+[gateway]
+listen = "127.0.0.1:{port}"
+data_dir = "{data}"
+admin_token = {{ env = "IT_ADMIN_TOKEN" }}
+{gateway}
+[chain]
+rpc_url = "{rpc}"
+chain_id = {chain_id}
+{chain_lines}
+[asset]
+address = "{asset}"
+name = "USDC"
+version = "2"
+decimals = 6
+[payment]
+pay_to = "{pay_to}"
+relayer_key = {{ env = "IT_RELAYER_KEY" }}
+payout_key = {{ env = "IT_PAYOUT_KEY" }}
+receipt_key = {{ env = "IT_RECEIPT_KEY" }}
+{payment}
+[[upstream]]
+name = "sim"
+base_url = "{upstream}/v1"
+"#,
+        data = data.display(),
+        gateway = setup.gateway,
+        chain_id = chain.chain_id,
+        chain_lines = setup.chain,
+        asset = chain.asset,
+        pay_to = chain.pay_to_key.address(),
+        payment = setup.payment,
+    );
+    for (id, upstream_id) in [("m", "sim/small")].iter().chain(&setup.models) {
+        config.push_str(&format!(
+            r#"
+[[upstream.model]]
+id = "{id}"
+upstream_id = "{upstream_id}"
+output_cap = 256
+price = {{ prompt = "0.28", completion = "0.40", cache_read = "0.028", cache_write_5m = "0.35", cache_write_1h = "0.56" }}
+"#
+        ));
+    }
+    config
+}
