@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, OutboxMode, job, quick, settled, soon, until};
 use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
 use groat::chain::bindings::IEip3009Token::transferCall;
 use groat::chain::{
@@ -123,6 +124,24 @@ async fn what_the_simulation_refuses_is_not_sent() {
     };
     assert!(!reason.message().is_empty());
     assert!(bench.outbox.of("a").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulation_that_reverts_for_a_moment_fails_nothing() {
+    let bench = Bench::start().await;
+    let lane = bench.lane(LanePolicy {
+        doubt: Duration::from_secs(60),
+        ..quick()
+    });
+    let payer = PrivateKeySigner::random();
+    let asset = bench.chain.asset;
+    let transfer = bench.transfer_by(&payer, asset, 10);
+    let ticket = lane.submit(job("late", &transfer)).await;
+    // One that settles proves that the lane has looked at the other meanwhile.
+    lane.settle(job("now", &bench.transfer(1))).await;
+    let minted = bench.chain.mint(asset, payer.address(), transfer.value);
+    minted.await.expect("tokens");
+    settled(ticket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
