@@ -8,7 +8,7 @@ use super::running::{Head, Listener, Running};
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{Answer, CallId, CallState, Hold, HoldRefused, Ledger, RequestHash, SettleWhen, Work};
+use crate::ledger::{Answer, CallId, CallState, Hold, HoldRefused, Ledger, RequestHash, SettleWhen, Takes, Work};
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT, Settlements};
 use crate::protocol::eip3009::Proof;
@@ -427,6 +427,7 @@ fn hold(shared: &Shared, id: CallId, call: &QuotedCall, credential: &Credential,
         quote_prompt_max: call.quote.prompt_tokens_max,
         quote_output_max: call.quote.output_tokens_max,
         settle_when: shared.settle_when,
+        takes: Takes::Held,
         authorization: authorized.stored(),
         stream: call.stream,
         at_ms: now_ms(),

@@ -125,7 +125,7 @@ fn settlement(state: &CallState) -> Settlement {
         },
         ledger::Settlement::Sent { broadcast } => Settlement {
             status: SettlementStatus::Pending,
-            transaction: broadcast.transactions.last().and_then(|hash| hash.parse().ok()),
+            transaction: broadcast.attempts.last().and_then(|attempt| attempt.transaction.parse().ok()),
             block: None,
         },
         ledger::Settlement::None if state.settlement_due() => Settlement {

@@ -23,8 +23,8 @@ pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;
 pub use machine::{
-    Broadcast, CallId, CallState, CallSummary, Capture, Credit, CreditKey, Digest32, EntityId,
-    Event, Hold, IdError, ReplayKey, RequestHash, SettleWhen, Settlement, TransitionError,
+    Attempt, Broadcast, CallId, CallState, CallSummary, Capture, Credit, CreditKey, Digest32, EntityId,
+    Event, Hold, IdError, ReplayKey, RequestHash, SettleWhen, Settlement, Takes, TransitionError,
     VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
 };
 pub use store::{

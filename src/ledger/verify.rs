@@ -4,7 +4,7 @@ use super::batch::{CreditEntry, decode};
 use super::keys;
 use super::log::LogEntry;
 use super::machine::{
-    CallId, CallState, Credit, CreditKey, Digest32, EntityId, Event, ReplayKey, SettleWhen,
+    CallId, CallState, Credit, CreditKey, Digest32, EntityId, Event, ReplayKey,
     TransitionError, WithdrawalId, WithdrawalState, Work,
 };
 use super::store::{Head, Pair, Store, StoreError};
@@ -374,13 +374,10 @@ fn conserved(state: &CallState) -> bool {
     let held = state.hold.held;
     match &state.work {
         Work::Captured(capture) => {
-            let moved = match state.hold.settle_when {
-                SettleWhen::Before | SettleWhen::OnFirstByte => held,
-                SettleWhen::After => capture.charged,
-            };
+            let moved = state.moved_for(capture.charged);
             moved <= held && capture.charged.plus(capture.credited) == Ok(moved)
         }
-        Work::Voided { .. } => state.charged().is_zero() && state.receipt.is_none(),
+        Work::Voided { .. } => state.charged().is_zero(),
         Work::Held | Work::Forwarded | Work::Answered => state.charged().is_zero(),
     }
 }

@@ -244,19 +244,15 @@ fn payout_job(id: &WithdrawalId, state: &WithdrawalState, asset: Address, from: 
 }
 
 fn sent_before(broadcast: &Broadcast) -> Vec<Sent> {
-    let Ok(relayer) = broadcast.relayer.parse() else {
-        return Vec::new();
-    };
-    let raw: Bytes = broadcast.raw_transaction.parse().unwrap_or_default();
-    let hashes = broadcast.transactions.iter().filter_map(|hash| hash.parse().ok());
-    hashes
-        .map(|transaction| Sent {
-            relayer,
-            lane_nonce: broadcast.lane_nonce,
-            transaction,
-            raw_transaction: raw.clone(),
+    let sent = broadcast.attempts.iter().map(|attempt| {
+        Some(Sent {
+            relayer: attempt.relayer.parse().ok()?,
+            lane_nonce: attempt.lane_nonce,
+            transaction: attempt.transaction.parse().ok()?,
+            raw_transaction: attempt.raw_transaction.parse().unwrap_or_default(),
         })
-        .collect()
+    });
+    sent.flatten().collect()
 }
 
 /// The lanes' durability port: an intent is in the ledger before its transaction is out (rule 5).

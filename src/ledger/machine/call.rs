@@ -1,5 +1,6 @@
 use super::credit::{Credit, CreditKey, signed};
-use super::{Capture, Event, Hold, SettleWhen, Settlement, TransitionError, VoidReason};
+use super::settlement::PaidOnceBy;
+use super::{Capture, Event, Hold, SettleWhen, Settlement, Takes, TransitionError, VoidReason};
 use crate::money::{AmountError, Units};
 use serde::{Deserialize, Serialize};
 
@@ -79,9 +80,18 @@ impl CallState {
     pub fn settlement_amount(&self) -> Option<Units> {
         match (self.hold.settle_when, &self.work) {
             (SettleWhen::Before | SettleWhen::OnFirstByte, _) => Some(self.hold.held),
-            (SettleWhen::After, Work::Captured(capture)) => Some(capture.charged),
+            (SettleWhen::After, Work::Captured(capture)) => Some(self.moved_for(capture.charged)),
             (SettleWhen::After, Work::Voided { .. }) => Some(Units::ZERO),
             (SettleWhen::After, _) => None,
+        }
+    }
+
+    /// What the chain moves for a call that was charged this much.
+    pub(in crate::ledger) fn moved_for(&self, charged: Units) -> Units {
+        let unsettled = self.hold.settle_when == SettleWhen::After && charged.is_zero();
+        match self.hold.takes {
+            Takes::Held if !unsettled => self.hold.held,
+            Takes::Held | Takes::Charged => charged,
         }
     }
 
@@ -150,6 +160,9 @@ impl CallState {
     fn held(hold: &Hold) -> Result<Self, TransitionError> {
         CreditKey::of(&hold.payer, &hold.network, &hold.asset)?;
         signed(hold.ceiling)?;
+        if hold.takes == Takes::Charged && hold.settle_when != SettleWhen::After {
+            return Err(TransitionError::Malformed { field: "settle_when" });
+        }
         if hold.held > hold.ceiling {
             return Err(TransitionError::HeldAboveCeiling {
                 held: hold.held,
@@ -192,6 +205,8 @@ impl CallState {
                 match self.work {
                     Work::Held | Work::Forwarded => {}
                     Work::Answered if reason.is_ours() => {}
+                    // Nothing of the answer leaves before its payment is in.
+                    Work::Answered if self.payment_failed(*reason) => {}
                     Work::Answered => return Err(TransitionError::VoidAfterAnswer(*reason)),
                     Work::Captured(_) | Work::Voided { .. } => {
                         return Err(self.out_of_order(event));
@@ -203,7 +218,10 @@ impl CallState {
                 };
             }
             Event::Receipted { receipt, .. } => {
-                if self.receipt.is_some() || !matches!(self.work, Work::Captured(_)) {
+                // It says how the settlement stands, so it is made anew when that changes.
+                let paid_for_nothing =
+                    matches!(self.work, Work::Voided { .. }) && self.settlement.is_confirmed();
+                if !paid_for_nothing && !matches!(self.work, Work::Captured(_)) {
                     return Err(TransitionError::ReceiptRefused);
                 }
                 next.receipt = Some(receipt.clone());
@@ -212,7 +230,7 @@ impl CallState {
             | Event::SettlementConfirmed { .. }
             | Event::SettlementFailed { .. }
             | Event::SettlementReorged { .. } => {
-                next.settlement = self.settlement.apply(event, self.settlement_due())?;
+                next.settlement = self.settlement.apply(event, self.settlement_due(), PaidOnceBy::Authorization)?;
             }
             Event::Held(_) => return Err(TransitionError::AlreadyExists),
             Event::WithdrawalRequested(_) => {
@@ -222,6 +240,12 @@ impl CallState {
             }
         }
         Ok(next)
+    }
+
+    fn payment_failed(&self, reason: VoidReason) -> bool {
+        reason == VoidReason::PaymentFailed
+            && self.hold.settle_when != SettleWhen::After
+            && matches!(self.settlement, Settlement::Failed { .. })
     }
 
     fn may_forward(&self) -> Result<(), TransitionError> {
@@ -246,10 +270,7 @@ impl CallState {
         if charged > bill {
             return Err(TransitionError::ChargedAboveBill { charged, bill });
         }
-        let expected = match self.hold.settle_when {
-            SettleWhen::Before | SettleWhen::OnFirstByte => held.minus(charged)?,
-            SettleWhen::After => Units::ZERO,
-        };
+        let expected = self.moved_for(charged).minus(charged)?;
         if capture.credited != expected {
             return Err(TransitionError::CreditMismatch {
                 credited: capture.credited,

@@ -112,16 +112,26 @@ impl Event {
     }
 }
 
-/// When the payer's money moves on chain, and therefore how much of it moves.
+/// When the payer's money moves on chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettleWhen {
-    /// All that is held, from the hold on; what is not charged becomes credit.
+    /// From the hold on.
     Before,
-    /// All that is held, from the first byte of the answer on; what is not charged becomes credit.
+    /// From the first byte of the answer on.
     OnFirstByte,
-    /// Only what is charged, once it is known; what is not charged never leaves the payer.
+    /// Once the charge is known; a call that costs nothing is never settled.
     After,
+}
+
+/// How much the chain moves when a call is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Takes {
+    /// All that is held, as a fixed-amount credential must (`exact`); the change becomes credit.
+    Held,
+    /// Only what is charged (`upto`); it can only be settled afterwards.
+    Charged,
 }
 
 /// A credential taken for exactly one request: the terms the call was accepted on.
@@ -166,6 +176,8 @@ pub struct Hold {
     pub quote_output_max: u64,
     /// When the payer's money moves.
     pub settle_when: SettleWhen,
+    /// How much of it moves.
+    pub takes: Takes,
     /// What the rail needs to settle after a restart; carries the payer's signature.
     pub authorization: serde_json::Value,
     /// Whether the client asked for a streamed answer.

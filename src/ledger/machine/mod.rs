@@ -18,9 +18,9 @@ mod withdrawal;
 
 pub use call::{CallState, CallSummary, Work};
 pub use credit::{Credit, CreditKey};
-pub use event::{Capture, Event, Hold, SettleWhen, VoidReason, Withdrawal};
+pub use event::{Capture, Event, Hold, SettleWhen, Takes, VoidReason, Withdrawal};
 pub use id::{CallId, Digest32, EntityId, IdError, ReplayKey, RequestHash, WithdrawalId};
-pub use settlement::{Broadcast, Settlement};
+pub use settlement::{Attempt, Broadcast, Settlement};
 pub use transition::TransitionError;
 pub use withdrawal::WithdrawalState;
 

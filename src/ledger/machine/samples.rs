@@ -1,6 +1,6 @@
 //! Holds, captures and ids for tests, made from small numbers.
 use super::{
-    CallId, Capture, Digest32, Event, Hold, ReplayKey, RequestHash, SettleWhen, Withdrawal,
+    CallId, Capture, Digest32, Event, Hold, ReplayKey, RequestHash, SettleWhen, Takes, Withdrawal,
     WithdrawalId,
 };
 use crate::money::{AssetDecimals, Pusd, Units};
@@ -48,6 +48,10 @@ pub(in crate::ledger) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Ho
         quote_prompt_max: 1_000,
         quote_output_max: 500,
         settle_when,
+        takes: match settle_when {
+            SettleWhen::After if held % 2 == 0 => Takes::Charged,
+            _ => Takes::Held,
+        },
         authorization: serde_json::json!({"signature": "0x00"}),
         stream: true,
         at_ms: n,
@@ -56,9 +60,10 @@ pub(in crate::ledger) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Ho
 
 /// A capture of `charged` out of what `hold` holds.
 pub(in crate::ledger) fn capture(hold: &Hold, charged: u128) -> Event {
-    let change = match hold.settle_when {
-        SettleWhen::After => 0,
-        SettleWhen::Before | SettleWhen::OnFirstByte => hold.held.atomic().saturating_sub(charged),
+    let change = match hold.takes {
+        Takes::Charged => 0,
+        Takes::Held if hold.settle_when == SettleWhen::After && charged == 0 => 0,
+        Takes::Held => hold.held.atomic().saturating_sub(charged),
     };
     Event::Captured(Box::new(Capture {
         usage: serde_json::json!({"output": 10}),

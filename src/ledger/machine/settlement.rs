@@ -5,6 +5,9 @@ use std::fmt;
 /// More transactions than this for one settlement is a fault, not a busy chain.
 const ATTEMPTS_MAX: usize = 64;
 
+/// Signed transactions kept whole: what a node could still be made to take again.
+const RAW_KEPT: usize = 8;
+
 /// Where the on-chain side of a call or withdrawal stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -29,7 +32,8 @@ pub enum Settlement {
         /// When this was seen, in milliseconds since the Unix epoch.
         at_ms: u64,
     },
-    /// The transfer will not happen; only its being found on chain after all can change this.
+    /// The transfer will not happen, unless a reorganisation undoes what made it fail or it is found
+    /// on chain after all.
     Failed {
         /// What we had sent, if anything.
         broadcast: Option<Broadcast>,
@@ -40,31 +44,46 @@ pub enum Settlement {
     },
 }
 
-/// The transactions sent for one settlement: one account, one nonce, so at most one is mined.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The transactions sent for one settlement, oldest first; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broadcast {
-    /// The sending account.
-    pub relayer: String,
-    /// Its nonce.
-    pub lane_nonce: u64,
-    /// The latest signed transaction (0x hexadecimal).
-    pub raw_transaction: String,
-    /// The hashes of all transactions sent, oldest first; never empty.
-    pub transactions: Vec<String>,
+    /// The attempts: fee bumps of one nonce, or a new nonce where that cannot pay twice.
+    pub attempts: Vec<Attempt>,
     /// When the latest was sent, in milliseconds since the Unix epoch.
     pub at_ms: u64,
 }
 
+/// One signed transaction that may be in the world.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The sending account.
+    pub relayer: String,
+    /// Its nonce.
+    pub lane_nonce: u64,
+    /// The transaction's hash.
+    pub transaction: String,
+    /// The signed transaction (0x hexadecimal); empty once enough later ones are kept.
+    pub raw_transaction: String,
+}
+
 /// The signed bytes are left out: they are long, and say nothing a hash does not.
-impl fmt::Debug for Broadcast {
+impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broadcast")
+        f.debug_struct("Attempt")
             .field("relayer", &self.relayer)
             .field("lane_nonce", &self.lane_nonce)
-            .field("transactions", &self.transactions)
-            .field("at_ms", &self.at_ms)
+            .field("transaction", &self.transaction)
             .finish_non_exhaustive()
     }
+}
+
+/// What keeps a settlement that is sent again from paying twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PaidOnceBy {
+    /// The payer's authorization, which the token executes once: any nonce may carry it.
+    Authorization,
+    /// Nothing but the sending account's nonce, which must stay the same.
+    LaneNonce,
 }
 
 impl Settlement {
@@ -90,17 +109,22 @@ impl Settlement {
 
     /// The settlement after `event`, which must be one of the settlement events; `due` says
     /// whether a settlement that has not begun may begin.
-    pub(super) fn apply(&self, event: &Event, due: bool) -> Result<Self, TransitionError> {
+    pub(super) fn apply(
+        &self,
+        event: &Event,
+        due: bool,
+        once: PaidOnceBy,
+    ) -> Result<Self, TransitionError> {
         let name = event.name();
         match (self, event) {
             (Self::None, Event::SettlementSent { .. } | Event::SettlementFailed { .. }) if !due => {
                 Err(TransitionError::SettlementNotDue { event: name })
             }
             (Self::None, Event::SettlementSent { .. }) => {
-                Broadcast::after(None, event).map(|broadcast| Self::Sent { broadcast })
+                Broadcast::after(None, event, once).map(|broadcast| Self::Sent { broadcast })
             }
             (Self::Sent { broadcast }, Event::SettlementSent { .. }) => {
-                Broadcast::after(Some(broadcast), event).map(|broadcast| Self::Sent { broadcast })
+                Broadcast::after(Some(broadcast), event, once).map(|broadcast| Self::Sent { broadcast })
             }
             (Self::None | Self::Sent { .. }, Event::SettlementFailed { reason, at_ms }) => {
                 Ok(Self::Failed {
@@ -125,9 +149,10 @@ impl Settlement {
                 at_ms: *at_ms,
             }),
             // With nothing of ours on its way there is nothing to wait for: it may be due again.
-            (Self::Confirmed { broadcast, .. }, Event::SettlementReorged { .. }) => Ok(broadcast
-                .clone()
-                .map_or(Self::None, |broadcast| Self::Sent { broadcast })),
+            (
+                Self::Confirmed { broadcast, .. } | Self::Failed { broadcast, .. },
+                Event::SettlementReorged { .. },
+            ) => Ok(broadcast.clone().map_or(Self::None, |broadcast| Self::Sent { broadcast })),
             _ => Err(TransitionError::SettlementOutOfOrder {
                 event: name,
                 state: self.name(),
@@ -148,7 +173,7 @@ impl Settlement {
 }
 
 impl Broadcast {
-    fn after(before: Option<&Self>, event: &Event) -> Result<Self, TransitionError> {
+    fn after(before: Option<&Self>, event: &Event, once: PaidOnceBy) -> Result<Self, TransitionError> {
         let Event::SettlementSent {
             relayer,
             lane_nonce,
@@ -157,28 +182,30 @@ impl Broadcast {
             at_ms,
         } = event
         else {
-            return Err(TransitionError::OtherKind {
-                event: event.name(),
-            });
+            return Err(TransitionError::OtherKind { event: event.name() });
         };
-        let mut transactions = match before {
-            None => Vec::new(),
-            Some(b) if b.relayer == *relayer && b.lane_nonce == *lane_nonce => {
-                b.transactions.clone()
-            }
-            Some(_) => return Err(TransitionError::LaneChanged),
-        };
-        if !transactions.contains(transaction) {
-            if transactions.len() >= ATTEMPTS_MAX {
+        let mut attempts = before.map(|b| b.attempts.clone()).unwrap_or_default();
+        let same_lane = |a: &Attempt| a.relayer == *relayer && a.lane_nonce == *lane_nonce;
+        if once == PaidOnceBy::LaneNonce && !attempts.iter().all(same_lane) {
+            return Err(TransitionError::LaneChanged);
+        }
+        if !attempts.iter().any(|a| a.transaction == *transaction) {
+            if attempts.len() >= ATTEMPTS_MAX {
                 return Err(TransitionError::TooManyAttempts);
             }
-            transactions.push(transaction.clone());
+            attempts.push(Attempt {
+                relayer: relayer.clone(),
+                lane_nonce: *lane_nonce,
+                transaction: transaction.clone(),
+                raw_transaction: raw_transaction.clone(),
+            });
+        }
+        let old = attempts.len().saturating_sub(RAW_KEPT);
+        for attempt in attempts.iter_mut().take(old) {
+            attempt.raw_transaction.clear();
         }
         Ok(Self {
-            relayer: relayer.clone(),
-            lane_nonce: *lane_nonce,
-            raw_transaction: raw_transaction.clone(),
-            transactions,
+            attempts,
             at_ms: *at_ms,
         })
     }

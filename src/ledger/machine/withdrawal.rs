@@ -1,4 +1,5 @@
 use super::credit::{Credit, CreditKey, signed};
+use super::settlement::PaidOnceBy;
 use super::{Event, Settlement, TransitionError, Withdrawal};
 use crate::money::AmountError;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ impl WithdrawalState {
                 | Event::SettlementReorged { .. },
             ) => Ok(Self {
                 withdrawal: state.withdrawal.clone(),
-                settlement: state.settlement.apply(event, true)?,
+                settlement: state.settlement.apply(event, true, PaidOnceBy::LaneNonce)?,
             }),
             (Some(_), _) => Err(TransitionError::OtherKind { event: name }),
         }

@@ -63,7 +63,7 @@ impl Model {
                 self.keys.insert(terms.replay_key, terms.call);
                 let paper = Paper {
                     held: terms.held.atomic(),
-                    upto: when == SettleWhen::After,
+                    upto: terms.takes == Takes::Charged,
                     ..Paper::default()
                 };
                 self.paper.insert(terms.call, paper);
