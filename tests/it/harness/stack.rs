@@ -1,4 +1,5 @@
 use super::{Gateway, Payer};
+use alloy::primitives::{Address, U256};
 use groat::chain::dev::DevChain;
 use groat::protocol::signature::Key;
 use groat::sim::{SimConfig, SimStats};
@@ -11,6 +12,8 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Stack {
     pub chain: DevChain,
+    /// The token that is paid in.
+    pub asset: Address,
     pub gateway: Gateway,
     pub payer: Payer,
     pub sim: String,
@@ -32,6 +35,12 @@ pub struct Setup {
     pub rpc_url: Option<String>,
     /// Another upstream than the simulator.
     pub upstream_url: Option<String>,
+    /// Lines for `[[upstream]]`.
+    pub upstream: &'static str,
+    /// The artifact of another token than the stand-in, to be paid in; the payer has as much of it.
+    pub token: Option<&'static str>,
+    /// More of the gateway's environment.
+    pub environment: Vec<(&'static str, String)>,
     pub failpoints: &'static str,
     /// The simulator's configuration.
     pub sim: SimConfig,
@@ -47,8 +56,9 @@ impl Stack {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let chain = DevChain::start().await.expect("a local chain; run ./scripts/setup");
-        let ether = alloy::primitives::U256::from(10_u64.pow(19));
+        let ether = U256::from(10_u64.pow(19));
         chain.fund(chain.pay_to_key.address(), ether).await.expect("gas for the payee");
+        let asset = token(&setup, &chain).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let sim = format!("http://{}", listener.local_addr().expect("an address"));
         let provider = tokio::spawn(groat::sim::serve(listener, setup.sim.clone(), std::future::pending()));
@@ -57,18 +67,19 @@ impl Stack {
         let url = format!("http://127.0.0.1:{port}");
         let admin_token = "an admin token of the tests".to_owned();
         let secret = |key: &alloy::signers::local::PrivateKeySigner| format!("{:#x}", key.to_bytes());
-        let environment = vec![
+        let mut environment = vec![
             ("IT_RELAYER_KEY".to_owned(), secret(&chain.relayer_key)),
             ("IT_PAYOUT_KEY".to_owned(), secret(&chain.pay_to_key)),
             ("IT_RECEIPT_KEY".to_owned(), secret(&alloy::signers::local::PrivateKeySigner::random())),
             ("IT_ADMIN_TOKEN".to_owned(), admin_token.clone()),
         ];
-        let config = config(&setup, &chain, &sim, port, folder.path());
+        environment.extend(setup.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let config = config(&setup, &chain, asset, &sim, port, folder.path());
         let mut gateway = Gateway::new(url.clone(), folder.path(), &config, environment);
         gateway.start(setup.failpoints).await;
         let key = Key::from_hex(&secret(&chain.payer_key)).expect("a key");
         let payer = Payer { key, url, client: reqwest::Client::new() };
-        Self { chain, gateway, payer, sim, folder, admin_token, provider }
+        Self { chain, asset, gateway, payer, sim, folder, admin_token, provider }
     }
 
     /// What the provider saw.
@@ -112,7 +123,19 @@ impl Drop for Stack {
     }
 }
 
-fn config(setup: &Setup, chain: &DevChain, sim: &str, port: u16, folder: &std::path::Path) -> String {
+/// Puts the token in place that is paid in.
+async fn token(setup: &Setup, chain: &DevChain) -> Address {
+    let Some(artifact) = setup.token else {
+        return chain.asset;
+    };
+    let asset = Address::repeat_byte(0xa5);
+    chain.install(asset, artifact).await.expect("the token's code");
+    let funds = U256::from(groat::chain::dev::PAYER_FUNDS);
+    chain.mint(asset, chain.payer_key.address(), funds).await.expect("the payer's tokens");
+    asset
+}
+
+fn config(setup: &Setup, chain: &DevChain, asset: Address, sim: &str, port: u16, folder: &std::path::Path) -> String {
     let rpc = setup.rpc_url.as_deref().unwrap_or(&chain.rpc_url);
     let upstream = setup.upstream_url.as_deref().unwrap_or(sim);
     let data = folder.join("data");
@@ -141,14 +164,15 @@ receipt_key = {{ env = "IT_RECEIPT_KEY" }}
 [[upstream]]
 name = "sim"
 base_url = "{upstream}/v1"
+{upstream_lines}
 "#,
         data = data.display(),
         gateway = setup.gateway,
         chain_id = chain.chain_id,
         chain_lines = setup.chain,
-        asset = chain.asset,
         pay_to = chain.pay_to_key.address(),
         payment = setup.payment,
+        upstream_lines = setup.upstream,
     );
     for (id, upstream_id) in [("m", "sim/small")].iter().chain(&setup.models) {
         config.push_str(&format!(
