@@ -60,7 +60,9 @@ pub(super) fn bill(
 /// The provider's counts; of a cut answer they may be from before its end, so what was delivered
 /// counts when it is more.
 fn reported(usage: Usage, estimate: &Usage, complete: bool) -> (Usage, &'static str) {
-    let missing = estimate.output.saturating_sub(usage.output_total().unwrap_or(u64::MAX));
+    let missing = estimate
+        .output
+        .saturating_sub(usage.output_total().unwrap_or(u64::MAX));
     if complete || missing == 0 {
         return (usage, "reported");
     }
@@ -111,7 +113,10 @@ impl Billing {
             self.bill.total.usd_text(),
             self.bill.cache_saving.usd_text(),
         );
-        let receipt = self.receipt.as_ref().map_or("null", |receipt| receipt.get());
+        let receipt = self
+            .receipt
+            .as_ref()
+            .map_or("null", |receipt| receipt.get());
         vec![
             ("cost", self.bill.total.usd_text()),
             ("cost_details", details),
@@ -121,8 +126,14 @@ impl Billing {
 
     /// The cost of some token classes as a JSON number in US dollars.
     fn part(&self, classes: &[&str]) -> String {
-        let amounts = self.bill.lines.iter().filter(|line| classes.contains(&line.class.name()));
-        let sum = amounts.fold(0u128, |sum, line| sum.saturating_add(line.amount_pusd.pico()));
+        let amounts = self
+            .bill
+            .lines
+            .iter()
+            .filter(|line| classes.contains(&line.class.name()));
+        let sum = amounts.fold(0u128, |sum, line| {
+            sum.saturating_add(line.amount_pusd.pico())
+        });
         crate::money::Pusd::from_pico(sum).usd_text()
     }
 
@@ -132,7 +143,11 @@ impl Billing {
             metrics.tokens(model, class.name(), *tokens);
         }
         let credited = call.ceiling.minus(self.charged).unwrap_or(Units::ZERO);
-        metrics.billed(self.charged.atomic(), credited.atomic(), self.bill.cache_saving.pico());
+        metrics.billed(
+            self.charged.atomic(),
+            credited.atomic(),
+            self.bill.cache_saving.pico(),
+        );
         if self.over_quote {
             metrics.over_quote(model);
         }

@@ -8,7 +8,9 @@ use super::running::{Head, Listener, Running};
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{Answer, CallId, CallState, Hold, HoldRefused, Ledger, RequestHash, SettleWhen, Takes, Work};
+use crate::ledger::{
+    Answer, CallId, CallState, Hold, HoldRefused, Ledger, RequestHash, SettleWhen, Takes, Work,
+};
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT, Settlements};
 use crate::protocol::eip3009::Proof;
@@ -117,14 +119,25 @@ impl Desk {
 
     /// The router with the current price table.
     pub fn router(&self) -> Arc<Router> {
-        let tables = self.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
-        tables.first().map(|table| Arc::clone(&table.router)).unwrap_or_default()
+        let tables = self
+            .shared
+            .tables
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        tables
+            .first()
+            .map(|table| Arc::clone(&table.router))
+            .unwrap_or_default()
     }
 
     /// Puts a new price table in force; offers made from the old one are taken for the grace time.
     pub fn reprice(&self, router: Router) {
         let now = Instant::now();
-        let mut tables = self.shared.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self
+            .shared
+            .tables
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         tables.retain(|table| table.until.is_none_or(|until| until > now));
         for table in tables.iter_mut() {
             table.until = table.until.or(now.checked_add(self.shared.quote_grace));
@@ -149,7 +162,12 @@ impl Desk {
     }
 
     /// Takes a paid request: joins the call that this credential already bought, or starts one.
-    pub async fn take(&self, body: &Bytes, credential: Credential, headers: HeaderMap) -> Result<Listener, Refusal> {
+    pub async fn take(
+        &self,
+        body: &Bytes,
+        credential: Credential,
+        headers: HeaderMap,
+    ) -> Result<Listener, Refusal> {
         let request = RequestHash::from_bytes(Sha256::digest(body).into());
         if let Some(listener) = self.replay(&credential, request).await? {
             return Ok(listener);
@@ -161,7 +179,9 @@ impl Desk {
             if let Some(running) = registry.attempts.get(&key) {
                 return Ok(running.listen());
             }
-            if registry.attempts.len() >= self.shared.calls_max || self.shared.closing.is_cancelled() {
+            if registry.attempts.len() >= self.shared.calls_max
+                || self.shared.closing.is_cancelled()
+            {
                 return Err(Refusal::Busy);
             }
             let running = Running::new();
@@ -182,7 +202,11 @@ impl Desk {
     }
 
     /// What this credential, or its payment identifier, already bought.
-    async fn replay(&self, credential: &Credential, request: RequestHash) -> Result<Option<Listener>, Refusal> {
+    async fn replay(
+        &self,
+        credential: &Credential,
+        request: RequestHash,
+    ) -> Result<Option<Listener>, Refusal> {
         let ledger = &self.shared.ledger;
         let unavailable = |_| Refusal::LedgerUnavailable;
         let key = self.shared.rail.replay_key(credential);
@@ -210,8 +234,14 @@ impl Desk {
     fn accepted(&self, body: &Bytes, credential: &Credential) -> Result<QuotedCall, Refusal> {
         let now = Instant::now();
         let routers: Vec<Arc<Router>> = {
-            let tables = self.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
-            let live = tables.iter().filter(|table| table.until.is_none_or(|until| until > now));
+            let tables = self
+                .shared
+                .tables
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            let live = tables
+                .iter()
+                .filter(|table| table.until.is_none_or(|until| until > now));
             live.map(|table| Arc::clone(&table.router)).collect()
         };
         let mut current = None;
@@ -236,7 +266,11 @@ impl Desk {
 
     /// A call's state, for who knows its id.
     pub async fn call(&self, id: &CallId) -> Result<Option<CallState>, Refusal> {
-        self.shared.ledger.call(id).await.map_err(|_| Refusal::LedgerUnavailable)
+        self.shared
+            .ledger
+            .call(id)
+            .await
+            .map_err(|_| Refusal::LedgerUnavailable)
     }
 
     /// Calls under way.
@@ -249,8 +283,14 @@ impl Desk {
     pub async fn close(&self, drain: Duration) {
         self.shared.closing.cancel();
         self.shared.tasks.close();
-        if tokio::time::timeout(drain, self.shared.tasks.wait()).await.is_err() {
-            tracing::warn!(calls = self.running(), "stopping with calls under way; the next start finishes them");
+        if tokio::time::timeout(drain, self.shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                calls = self.running(),
+                "stopping with calls under way; the next start finishes them"
+            );
         }
         self.shared.settlements.stop();
     }
@@ -266,16 +306,33 @@ impl Shared {
     }
 
     /// Runs the CPU work of a check beside the reactor, a bounded number at a time.
-    async fn check(self: &Arc<Self>, credential: &Credential, amount: Units) -> Result<Proof, Refusal> {
-        let _permit = self.signature_checks.acquire().await.map_err(|_| Refusal::Busy)?;
+    async fn check(
+        self: &Arc<Self>,
+        credential: &Credential,
+        amount: Units,
+    ) -> Result<Proof, Refusal> {
+        let _permit = self
+            .signature_checks
+            .acquire()
+            .await
+            .map_err(|_| Refusal::Busy)?;
         let shared = Arc::clone(self);
         let credential = credential.clone();
-        let checked = tokio::task::spawn_blocking(move || shared.rail.check(&credential, amount, now_ms() / 1000));
-        checked.await.map_err(|_| Refusal::Internal)?.map_err(Refusal::Payment)
+        let checked = tokio::task::spawn_blocking(move || {
+            shared.rail.check(&credential, amount, now_ms() / 1000)
+        });
+        checked
+            .await
+            .map_err(|_| Refusal::Internal)?
+            .map_err(Refusal::Payment)
     }
 
     /// The same answer for the same payment: the running call's, or the one kept.
-    async fn again(self: &Arc<Self>, state: &CallState, request: RequestHash) -> Result<Listener, Refusal> {
+    async fn again(
+        self: &Arc<Self>,
+        state: &CallState,
+        request: RequestHash,
+    ) -> Result<Listener, Refusal> {
         let id = state.hold.call;
         if state.hold.request != request {
             return Err(Refusal::Conflict(id));
@@ -283,7 +340,11 @@ impl Shared {
         if let Some(running) = self.registry().calls.get(&id) {
             return Ok(running.listen());
         }
-        let kept = self.ledger.answer(&id, now_ms()).await.map_err(|_| Refusal::LedgerUnavailable)?;
+        let kept = self
+            .ledger
+            .answer(&id, now_ms())
+            .await
+            .map_err(|_| Refusal::LedgerUnavailable)?;
         match kept {
             Some(answer) => Ok(from_kept(answer).listen()),
             None => Err(gone(state)),
@@ -299,7 +360,9 @@ impl Shared {
             return;
         }
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let headers = headers.iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+        let headers = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
         let answer = Answer {
             status: 200,
             headers: headers.collect(),
@@ -358,7 +421,9 @@ impl Drop for Registered {
         self.running.give_up();
         let mut registry = self.shared.registry();
         registry.attempts.remove(&self.key);
-        registry.calls.retain(|_, running| !Arc::ptr_eq(running, &self.running));
+        registry
+            .calls
+            .retain(|_, running| !Arc::ptr_eq(running, &self.running));
     }
 }
 
@@ -379,7 +444,10 @@ async fn attempt(
     shared.registry().calls.insert(id, Arc::clone(&running));
     match shared.ledger.hold(hold).await {
         Ok(()) => {}
-        Err(HoldRefused::Taken { call: taken, .. } | HoldRefused::PaymentIdTaken { call: taken, .. }) => {
+        Err(
+            HoldRefused::Taken { call: taken, .. }
+            | HoldRefused::PaymentIdTaken { call: taken, .. },
+        ) => {
             return follow(&shared, &running, taken, call.request).await;
         }
         Err(error) => {
@@ -399,13 +467,26 @@ async fn attempt(
     task.run().await;
 }
 
-async fn authorize(shared: &Arc<Shared>, call: &QuotedCall, credential: &Credential) -> Result<Authorized, Refusal> {
+async fn authorize(
+    shared: &Arc<Shared>,
+    call: &QuotedCall,
+    credential: &Credential,
+) -> Result<Authorized, Refusal> {
     let proof = shared.check(credential, call.ceiling).await?;
-    let authorized = shared.rail.authorize(credential, call.ceiling, &proof).await;
+    let authorized = shared
+        .rail
+        .authorize(credential, call.ceiling, &proof)
+        .await;
     authorized.map_err(Refusal::from)
 }
 
-fn hold(shared: &Shared, id: CallId, call: &QuotedCall, credential: &Credential, authorized: &Authorized) -> Hold {
+fn hold(
+    shared: &Shared,
+    id: CallId,
+    call: &QuotedCall,
+    credential: &Credential,
+    authorized: &Authorized,
+) -> Hold {
     let row = &call.endpoint.model.price;
     Hold {
         call: id,

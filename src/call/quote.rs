@@ -69,9 +69,13 @@ impl QuotedCall {
         let model: Option<String> = object.get("model").ok().flatten();
         let model = model.ok_or_else(|| Refusal::BadRequest {
             param: Some("model".to_owned()),
-            message: "`model` must be the text id of a model; GET /v1/models lists them.".to_owned(),
+            message: "`model` must be the text id of a model; GET /v1/models lists them."
+                .to_owned(),
         })?;
-        let endpoint = router.endpoint(&model).cloned().ok_or(Refusal::UnknownModel(model))?;
+        let endpoint = router
+            .endpoint(&model)
+            .cloned()
+            .ok_or(Refusal::UnknownModel(model))?;
         let mut shape = RequestShape::read(&object)?;
         shape.count_text(endpoint.model.tokenizer, &object);
         let quote = quote(
@@ -85,7 +89,10 @@ impl QuotedCall {
                 tokenizer: endpoint.model.tokenizer,
             },
         )?;
-        let ceiling = quote.ceiling.to_units_ceil(terms.decimals).map_err(|_| Refusal::Internal)?;
+        let ceiling = quote
+            .ceiling
+            .to_units_ceil(terms.decimals)
+            .map_err(|_| Refusal::Internal)?;
         if ceiling > terms.ceiling_max {
             return Err(Refusal::TooDear {
                 ceiling,

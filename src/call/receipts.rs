@@ -6,7 +6,8 @@ use crate::metering::Usage;
 use crate::money::{Pusd, Units};
 use crate::protocol::Network;
 use crate::protocol::receipt::{
-    AnsweredBy, Hash, ReceiptBody, Settlement, SettlementStatus, UsageSource, readable_numbers,
+    AnsweredBy, Hash, Receipt, ReceiptBody, Settlement, SettlementStatus, UsageSource,
+    readable_numbers,
 };
 use crate::protocol::signature::Key;
 use alloy::primitives::{Address, B256};
@@ -28,6 +29,15 @@ impl Receipts {
     /// The address that signs.
     pub fn signer(&self) -> Address {
         self.key.address()
+    }
+
+    /// Whether a call's newest receipt says how its settlement stands now.
+    pub fn is_current(&self, state: &CallState) -> bool {
+        let receipt = state
+            .receipt
+            .as_deref()
+            .and_then(|text| serde_json::from_str::<Receipt>(text).ok());
+        receipt.is_some_and(|receipt| receipt.body.settlement == settlement(state))
     }
 
     /// Signs a call's receipt as things stand and makes it durable; `None` when that failed, which
@@ -125,7 +135,10 @@ fn settlement(state: &CallState) -> Settlement {
         },
         ledger::Settlement::Sent { broadcast } => Settlement {
             status: SettlementStatus::Pending,
-            transaction: broadcast.attempts.last().and_then(|attempt| attempt.transaction.parse().ok()),
+            transaction: broadcast
+                .attempts
+                .last()
+                .and_then(|attempt| attempt.transaction.parse().ok()),
             block: None,
         },
         ledger::Settlement::None if state.settlement_due() => Settlement {
@@ -138,5 +151,7 @@ fn settlement(state: &CallState) -> Settlement {
 
 fn timestamp(at_ms: u64) -> String {
     let ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .to_string()
 }

@@ -2,7 +2,9 @@
 //! waits for the bill. Pure: bytes in, bytes out.
 
 use crate::json::JsonError;
-use crate::metering::{Dialect, Reading, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members};
+use crate::metering::{
+    Dialect, Reading, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members,
+};
 
 /// The state of one stream being passed on.
 #[derive(Debug)]

@@ -71,7 +71,11 @@ impl Shared {
             Work::Captured(_) | Work::Voided { .. } => return Some(state),
         };
         let recorded = self.ledger.record(id, event).await;
-        recorded.map_err(|error| tracing::error!(call = %id, %error, "an open call could not be closed")).ok()
+        recorded
+            .map_err(
+                |error| tracing::error!(call = %id, %error, "an open call could not be closed"),
+            )
+            .ok()
     }
 
     /// Settles what is due, or finds out what was sent, in a task of its own.
@@ -93,7 +97,7 @@ impl Shared {
             Work::Voided { .. } => state.settlement.is_confirmed(),
             _ => false,
         };
-        if over {
+        if over && !self.receipts.is_current(&state) {
             self.receipts.issue(id, &state).await;
         }
     }

@@ -48,7 +48,8 @@ impl Running {
 
     /// Says that only the settlement is being waited for, so that listeners may lose patience.
     pub(super) fn settling(&self) {
-        self.progress.send_modify(|progress| progress.settling = true);
+        self.progress
+            .send_modify(|progress| progress.settling = true);
     }
 
     pub(super) fn begin(&self, head: Head) {
@@ -65,7 +66,8 @@ impl Running {
             chunks.push(bytes);
             chunks.len()
         };
-        self.progress.send_modify(|progress| progress.chunks = count);
+        self.progress
+            .send_modify(|progress| progress.chunks = count);
     }
 
     pub(super) fn finish(&self) {
@@ -75,7 +77,9 @@ impl Running {
     /// Ends a call whose task is over without having said so.
     pub(super) fn give_up(&self) {
         self.progress.send_modify(|progress| {
-            progress.head.get_or_insert_with(|| Arc::new(Head::Refused(Refusal::Internal)));
+            progress
+                .head
+                .get_or_insert_with(|| Arc::new(Head::Refused(Refusal::Internal)));
             progress.done = true;
         });
     }
@@ -118,10 +122,16 @@ impl Listener {
     /// The next piece of the body; `None` at its end.
     pub async fn next(&mut self) -> Option<Bytes> {
         let next = self.next;
-        let ready = self.progress.wait_for(|progress| progress.chunks > next || progress.done);
+        let ready = self
+            .progress
+            .wait_for(|progress| progress.chunks > next || progress.done);
         ready.await.ok()?;
         let chunk = {
-            let chunks = self.running.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+            let chunks = self
+                .running
+                .chunks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             chunks.get(next).cloned()
         };
         self.next = next.saturating_add(1);

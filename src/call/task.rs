@@ -2,12 +2,12 @@
 
 use super::bill::{self, Billing};
 use super::desk::Shared;
-use crate::failpoint::{Failpoint, pass};
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
 use super::relay::StreamRelay;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
+use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{CallId, CallState, Event, SettleWhen, VoidReason};
 use crate::metering::meter_whole;
 use crate::payment::{Authorized, Settlement};
@@ -64,12 +64,17 @@ impl Task {
         pass(Failpoint::Forward);
         let sent = Instant::now();
         let deadline = self.call.endpoint.call_timeout;
-        let answer = self.call.endpoint.send(self.headers.clone(), self.call.body.clone());
+        let answer = self
+            .call
+            .endpoint
+            .send(self.headers.clone(), self.call.body.clone());
         let answer = match answer.await {
             Ok(answer) if answer.is_event_stream == self.call.stream => answer,
             Ok(_) => {
                 let message = "the content type is not what was asked for";
-                return self.void(UpstreamFailure::Malformed(message.to_owned())).await;
+                return self
+                    .void(UpstreamFailure::Malformed(message.to_owned()))
+                    .await;
             }
             Err(failure) => return self.void(failure).await,
         };
@@ -105,7 +110,11 @@ impl Task {
         let first = match next_until(&mut upstream, until).await {
             Some(Ok(bytes)) => bytes,
             Some(Err(failure)) => return self.void(failure).await,
-            None => return self.void(UpstreamFailure::Malformed("it is empty".to_owned())).await,
+            None => {
+                return self
+                    .void(UpstreamFailure::Malformed("it is empty".to_owned()))
+                    .await;
+            }
         };
         self.shared.metrics.first_byte(sent.elapsed());
         let bytes_max = self.shared.answer_bytes_max;
@@ -126,20 +135,21 @@ impl Task {
         let reading = meter_whole(self.call.endpoint.model.dialect, &body);
         if reading.error || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
             let message = "a success status with an error or no JSON in it";
-            return self.void(UpstreamFailure::Malformed(message.to_owned())).await;
+            return self
+                .void(UpstreamFailure::Malformed(message.to_owned()))
+                .await;
         }
         self.answered().await?;
-        let settlement = match self.settlement_on_first_byte(early).await? {
-            Some(settlement) => Some(settlement),
-            None => None,
-        };
+        let settlement = self.settlement_on_first_byte(early).await?;
         let billing = self.capture(&reading, true).await?;
         let body = match std::str::from_utf8(&body) {
             Ok(text) => crate::metering::with_usage_members(text, &billing.members())
                 .map_or(body.clone(), String::into_bytes),
             Err(_) => body,
         };
-        self.running.begin(Head::Answer(self.answer_headers(answer.headers, settlement.as_ref())));
+        self.running.begin(Head::Answer(
+            self.answer_headers(answer.headers, settlement.as_ref()),
+        ));
         self.running.push(body.into());
         self.close(&billing).await
     }
@@ -161,11 +171,15 @@ impl Task {
                     None
                 }
                 Some(Err(failure)) => Some(failure),
-                None => Some(UpstreamFailure::Malformed("the stream holds no answer".to_owned())),
+                None => Some(UpstreamFailure::Malformed(
+                    "the stream holds no answer".to_owned(),
+                )),
             };
             let failure = failure.or_else(|| {
                 let message = "an error event came before the answer";
-                relay.failed().then(|| UpstreamFailure::Malformed(message.to_owned()))
+                relay
+                    .failed()
+                    .then(|| UpstreamFailure::Malformed(message.to_owned()))
             });
             if let Some(failure) = failure {
                 return self.void(failure).await;
@@ -190,7 +204,9 @@ impl Task {
                 }
             }
         };
-        self.running.begin(Head::Answer(self.answer_headers(answer.headers, settlement.as_ref())));
+        self.running.begin(Head::Answer(
+            self.answer_headers(answer.headers, settlement.as_ref()),
+        ));
         let mut delivered = ready.len();
         self.push(ready);
         while !ended {
@@ -249,7 +265,10 @@ impl Task {
     }
 
     /// Settles now if that is the time for it; the answer waits for what comes back.
-    async fn settlement_on_first_byte(&self, early: Option<Settlement>) -> Result<Option<Settlement>, Refusal> {
+    async fn settlement_on_first_byte(
+        &self,
+        early: Option<Settlement>,
+    ) -> Result<Option<Settlement>, Refusal> {
         if early.is_some() || self.settle_when() != SettleWhen::OnFirstByte {
             return Ok(early);
         }
@@ -269,11 +288,16 @@ impl Task {
     }
 
     /// Bills what was used; from here on the bill stands.
-    async fn capture(&self, reading: &crate::metering::Reading, complete: bool) -> Result<Billing, Refusal> {
-        let billing = bill::bill(&self.call, reading, complete, self.shared.decimals).map_err(|error| {
-            tracing::error!(call = %self.id, %error, "the bill could not be computed");
-            Refusal::Internal
-        })?;
+    async fn capture(
+        &self,
+        reading: &crate::metering::Reading,
+        complete: bool,
+    ) -> Result<Billing, Refusal> {
+        let billing =
+            bill::bill(&self.call, reading, complete, self.shared.decimals).map_err(|error| {
+                tracing::error!(call = %self.id, %error, "the bill could not be computed");
+                Refusal::Internal
+            })?;
         pass(Failpoint::Usage);
         let capture = billing.capture(self.call.ceiling, now_ms());
         let state = self.record(Event::Captured(Box::new(capture))).await?;
@@ -288,11 +312,12 @@ impl Task {
     async fn close(&self, billing: &Billing) -> Ended {
         self.running.finish();
         self.shared.keep_answer(&self.id, &self.running).await;
-        if self.settle_when() == SettleWhen::After && !billing.is_free() {
-            if let Settlement::Failed { reason } = self.settle().await {
-                tracing::error!(call = %self.id, reason, "answered, but the settlement failed: this call is a loss");
-                return Ok("unpaid");
-            }
+        if self.settle_when() == SettleWhen::After
+            && !billing.is_free()
+            && let Settlement::Failed { reason } = self.settle().await
+        {
+            tracing::error!(call = %self.id, reason, "answered, but the settlement failed: this call is a loss");
+            return Ok("unpaid");
         }
         Ok("captured")
     }
@@ -301,12 +326,20 @@ impl Task {
         let reason = match &failure {
             UpstreamFailure::Unreachable | UpstreamFailure::Cut => VoidReason::UpstreamUnavailable,
             UpstreamFailure::TimedOut => VoidReason::UpstreamTimeout,
-            UpstreamFailure::Refused { status, .. } if status.is_client_error() => VoidReason::UpstreamRefused,
+            UpstreamFailure::Refused { status, .. } if status.is_client_error() => {
+                VoidReason::UpstreamRefused
+            }
             UpstreamFailure::Refused { .. } => VoidReason::UpstreamUnavailable,
-            UpstreamFailure::Malformed(_) | UpstreamFailure::TooLarge => VoidReason::UpstreamInvalid,
+            UpstreamFailure::Malformed(_) | UpstreamFailure::TooLarge => {
+                VoidReason::UpstreamInvalid
+            }
         };
         tracing::warn!(call = %self.id, upstream = self.call.endpoint.upstream, %failure, "no answer: nothing is charged");
-        self.record(Event::Voided { reason, at_ms: now_ms() }).await?;
+        self.record(Event::Voided {
+            reason,
+            at_ms: now_ms(),
+        })
+        .await?;
         Err(failure.into())
     }
 
@@ -326,21 +359,36 @@ impl Task {
     }
 
     async fn record(&self, event: Event) -> Result<CallState, Refusal> {
-        self.shared.ledger.record(self.id, event).await.map_err(|error| {
-            tracing::error!(call = %self.id, %error, "the ledger refused an event");
-            Refusal::LedgerUnavailable
-        })
+        self.shared
+            .ledger
+            .record(self.id, event)
+            .await
+            .map_err(|error| {
+                tracing::error!(call = %self.id, %error, "the ledger refused an event");
+                Refusal::LedgerUnavailable
+            })
     }
 
     fn answer_headers(&self, mut headers: HeaderMap, settlement: Option<&Settlement>) -> HeaderMap {
         if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
             headers.insert(CALL_ID, id);
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-store"),
+        );
         if let Some(Settlement::Confirmed { transaction, .. }) = settlement {
             let rail = &self.shared.rail;
-            let paid = rail.settle_response(self.authorized.payer, self.call.ceiling, transaction, self.version);
-            let value = paid.to_header().ok().and_then(|value| HeaderValue::try_from(value).ok());
+            let paid = rail.settle_response(
+                self.authorized.payer,
+                self.call.ceiling,
+                transaction,
+                self.version,
+            );
+            let value = paid
+                .to_header()
+                .ok()
+                .and_then(|value| HeaderValue::try_from(value).ok());
             if let Some(value) = value {
                 headers.insert(response_header(self.version), value);
             }

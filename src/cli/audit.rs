@@ -32,12 +32,24 @@ struct Booked {
 pub(super) async fn audit(entries: &[LogEntry], rpc_url: &str) -> Result<Audit, Failure> {
     let (booked, network) = booked(entries)?;
     let Some(network) = network else {
-        return Ok(Audit { checked: 0, faults: Vec::new(), foreign: 0 });
+        return Ok(Audit {
+            checked: 0,
+            faults: Vec::new(),
+            foreign: 0,
+        });
     };
-    let rpc = Rpc::connect(rpc_url, network.chain_id()).await.map_err(Failure::other)?;
+    let rpc = Rpc::connect(rpc_url, network.chain_id())
+        .await
+        .map_err(Failure::other)?;
     let assets: BTreeSet<Address> = booked.values().map(|transfer| transfer.asset).collect();
-    let payees: BTreeSet<Address> = booked.values().filter(|transfer| transfer.from.is_some()).map(|transfer| transfer.to).collect();
-    let moved = moved(&rpc, &assets, &payees).await.map_err(Failure::other)?;
+    let payees: BTreeSet<Address> = booked
+        .values()
+        .filter(|transfer| transfer.from.is_some())
+        .map(|transfer| transfer.to)
+        .collect();
+    let moved = moved(&rpc, &assets, &payees)
+        .await
+        .map_err(Failure::other)?;
     Ok(compare(&booked, moved))
 }
 
@@ -49,23 +61,33 @@ fn booked(entries: &[LogEntry]) -> Result<(BTreeMap<EntityId, Booked>, Option<Ne
         match entry.parsed().map_err(|_| unreadable())? {
             Event::Held(hold) => {
                 network = Some(hold.network.parse().map_err(|_| unreadable())?);
-                let to = hold.authorization.get("to").and_then(|to| to.as_str()).unwrap_or_default();
-                booked.insert(entry.id, Booked {
-                    asset: hold.asset.parse().map_err(|_| unreadable())?,
-                    from: Some(hold.payer.parse().map_err(|_| unreadable())?),
-                    to: to.parse().map_err(|_| unreadable())?,
-                    value: U256::from(hold.held.atomic()),
-                    transaction: None,
-                });
+                let to = hold
+                    .authorization
+                    .get("to")
+                    .and_then(|to| to.as_str())
+                    .unwrap_or_default();
+                booked.insert(
+                    entry.id,
+                    Booked {
+                        asset: hold.asset.parse().map_err(|_| unreadable())?,
+                        from: Some(hold.payer.parse().map_err(|_| unreadable())?),
+                        to: to.parse().map_err(|_| unreadable())?,
+                        value: U256::from(hold.held.atomic()),
+                        transaction: None,
+                    },
+                );
             }
             Event::WithdrawalRequested(withdrawal) => {
-                booked.insert(entry.id, Booked {
-                    asset: withdrawal.asset.parse().map_err(|_| unreadable())?,
-                    from: None,
-                    to: withdrawal.payer.parse().map_err(|_| unreadable())?,
-                    value: U256::from(withdrawal.amount.atomic()),
-                    transaction: None,
-                });
+                booked.insert(
+                    entry.id,
+                    Booked {
+                        asset: withdrawal.asset.parse().map_err(|_| unreadable())?,
+                        from: None,
+                        to: withdrawal.payer.parse().map_err(|_| unreadable())?,
+                        value: U256::from(withdrawal.amount.atomic()),
+                        transaction: None,
+                    },
+                );
             }
             Event::SettlementConfirmed { transaction, .. } => {
                 let transaction: B256 = transaction.parse().map_err(|_| unreadable())?;
@@ -84,7 +106,11 @@ fn booked(entries: &[LogEntry]) -> Result<(BTreeMap<EntityId, Booked>, Option<Ne
     Ok((booked, network))
 }
 
-async fn moved(rpc: &Rpc, assets: &BTreeSet<Address>, payees: &BTreeSet<Address>) -> Result<Vec<Moved>, ChainError> {
+async fn moved(
+    rpc: &Rpc,
+    assets: &BTreeSet<Address>,
+    payees: &BTreeSet<Address>,
+) -> Result<Vec<Moved>, ChainError> {
     let newest = rpc.latest_block().await?.number();
     let mut all = Vec::new();
     for asset in assets {
@@ -111,18 +137,35 @@ fn compare(booked: &BTreeMap<EntityId, Booked>, mut moved: Vec<Moved>) -> Audit 
         });
         match same {
             Some(index) => drop(moved.swap_remove(index)),
-            None => faults.push(format!("{id}: {transaction} does not hold its transfer of {} to {}", transfer.value, transfer.to)),
+            None => faults.push(format!(
+                "{id}: {transaction} does not hold its transfer of {} to {}",
+                transfer.value, transfer.to
+            )),
         }
     }
-    let payees: BTreeSet<Address> = booked.values().filter(|transfer| transfer.from.is_some()).map(|transfer| transfer.to).collect();
-    let payers: BTreeSet<Address> = booked.values().filter_map(|transfer| transfer.from).collect();
+    let payees: BTreeSet<Address> = booked
+        .values()
+        .filter(|transfer| transfer.from.is_some())
+        .map(|transfer| transfer.to)
+        .collect();
+    let payers: BTreeSet<Address> = booked
+        .values()
+        .filter_map(|transfer| transfer.from)
+        .collect();
     let mut foreign = 0usize;
     for m in moved.iter().filter(|m| payees.contains(&m.to)) {
         if payers.contains(&m.from) {
-            faults.push(format!("{} moved {} from {} to the payee, and the ledger does not know it", m.transaction, m.value, m.from));
+            faults.push(format!(
+                "{} moved {} from {} to the payee, and the ledger does not know it",
+                m.transaction, m.value, m.from
+            ));
         } else {
             foreign = foreign.saturating_add(1);
         }
     }
-    Audit { checked, faults, foreign }
+    Audit {
+        checked,
+        faults,
+        foreign,
+    }
 }

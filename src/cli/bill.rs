@@ -6,9 +6,16 @@ use crate::protocol::receipt::{ReceiptBody, SettlementStatus};
 pub(super) fn print_bill(receipt: &ReceiptBody) {
     let decimals = receipt.asset_decimals;
     println!("receipt {}", receipt.call);
-    println!("  {:<16} {} (answered by {} at {})", "model", receipt.model, receipt.answered_by.model, receipt.answered_by.endpoint);
+    println!(
+        "  {:<16} {} (answered by {} at {})",
+        "model", receipt.model, receipt.answered_by.model, receipt.answered_by.endpoint
+    );
     for line in &receipt.lines {
-        let per_million = line.rate_pusd.times(1_000_000).unwrap_or_default().usd_text();
+        let per_million = line
+            .rate_pusd
+            .times(1_000_000)
+            .unwrap_or_default()
+            .usd_text();
         println!(
             "  {:<16} {:>8} × {:>8} USD/M = {:>14} USD",
             class_name(line.class),
@@ -20,13 +27,40 @@ pub(super) fn print_bill(receipt: &ReceiptBody) {
     if receipt.markup_bps > 0 {
         println!("  {:<16} {} basis points", "markup", receipt.markup_bps);
     }
-    println!("  {:<16} {:>36} USD", "without cache", receipt.list_pusd.usd_text());
-    println!("  {:<16} {:>36} USD", "cache saving", receipt.cache_saving_pusd.usd_text());
-    println!("  {:<16} {:>36} USD", "total", receipt.total_pusd.usd_text());
-    println!("  {:<16} {:>36} USDC, of {} held", "charged", receipt.charged.asset_text(decimals), receipt.held.asset_text(decimals));
-    println!("  {:<16} {:>36} USDC, your credit", "owed back", receipt.credited.asset_text(decimals));
-    let settlement = match (receipt.settlement.status, receipt.settlement.transaction, receipt.settlement.block) {
-        (SettlementStatus::Settled, Some(transaction), Some(block)) => format!("{transaction} in block {block}"),
+    println!(
+        "  {:<16} {:>36} USD",
+        "without cache",
+        receipt.list_pusd.usd_text()
+    );
+    println!(
+        "  {:<16} {:>36} USD",
+        "cache saving",
+        receipt.cache_saving_pusd.usd_text()
+    );
+    println!(
+        "  {:<16} {:>36} USD",
+        "total",
+        receipt.total_pusd.usd_text()
+    );
+    println!(
+        "  {:<16} {:>36} USDC, of {} held",
+        "charged",
+        receipt.charged.asset_text(decimals),
+        receipt.held.asset_text(decimals)
+    );
+    println!(
+        "  {:<16} {:>36} USDC, your credit",
+        "owed back",
+        receipt.credited.asset_text(decimals)
+    );
+    let settlement = match (
+        receipt.settlement.status,
+        receipt.settlement.transaction,
+        receipt.settlement.block,
+    ) {
+        (SettlementStatus::Settled, Some(transaction), Some(block)) => {
+            format!("{transaction} in block {block}")
+        }
         (SettlementStatus::Settled | SettlementStatus::Pending, _, _) => "on its way".to_owned(),
         (SettlementStatus::Failed, _, _) => "failed".to_owned(),
         (SettlementStatus::None, _, _) => "none".to_owned(),

@@ -12,12 +12,21 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(&args.config)?;
-    let models: Vec<_> = config.upstreams.iter().flat_map(|upstream| &upstream.models).collect();
+    let models: Vec<_> = config
+        .upstreams
+        .iter()
+        .flat_map(|upstream| &upstream.models)
+        .collect();
     for model in &models {
         for remark in lint(&model.price) {
             println!("note: {}: {remark}", model.id);
         }
     }
-    println!("{} is good: {} models at {} upstreams", args.config.display(), models.len(), config.upstreams.len());
+    println!(
+        "{} is good: {} models at {} upstreams",
+        args.config.display(),
+        models.len(),
+        config.upstreams.len()
+    );
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::signals::Shutdown;
 use super::start::Gateway;
 use super::{Failure, logging};
 use crate::chain::dev::DevChain;
-use crate::config::{Config, overlay, read_table};
+use crate::config::{Config, from_environment, overlay, read_table};
 use crate::metering::Dialect;
 use crate::sim::SimConfig;
 use alloy::primitives::U256;
@@ -87,10 +87,10 @@ impl Started {
         if let Some(sim) = self.sim {
             sim.abort();
         }
-        if let Some(chain) = self.chain {
-            if let Err(error) = chain.stop().await {
-                tracing::warn!(%error, "the local chain did not stop in order");
-            }
+        if let Some(chain) = self.chain
+            && let Err(error) = chain.stop().await
+        {
+            tracing::warn!(%error, "the local chain did not stop in order");
         }
         drop(self.folder);
     }
@@ -100,7 +100,10 @@ async fn start(args: &Args, started: &mut Started) -> Result<(), Failure> {
     let chain = DevChain::start().await.map_err(Failure::other)?;
     let chain = started.chain.insert(chain);
     let pay_to = chain.pay_to_key.address();
-    chain.fund(pay_to, U256::from(PAYOUT_GAS_WEI)).await.map_err(Failure::other)?;
+    chain
+        .fund(pay_to, U256::from(PAYOUT_GAS_WEI))
+        .await
+        .map_err(Failure::other)?;
     let mut base = chain_table(chain)?;
     let upstream = match args.model {
         Provider::Sim => sim_upstream(started).await?,
@@ -139,7 +142,10 @@ struct Secrets {
 
 impl Secrets {
     fn of(chain: Option<&DevChain>) -> Self {
-        let hex = |key: Option<&PrivateKeySigner>| key.map(|key| format!("{:#x}", key.to_bytes())).unwrap_or_default();
+        let hex = |key: Option<&PrivateKeySigner>| {
+            key.map(|key| format!("{:#x}", key.to_bytes()))
+                .unwrap_or_default()
+        };
         Self {
             relayer: hex(chain.map(|chain| &chain.relayer_key)),
             payout: hex(chain.map(|chain| &chain.pay_to_key)),
@@ -156,7 +162,7 @@ impl Secrets {
             "GROAT_DEV_PAYOUT_KEY" => Some(self.payout.clone()),
             "GROAT_DEV_RECEIPT_KEY" => Some(self.receipt.clone()),
             "GROAT_DEV_ADMIN_TOKEN" => Some(self.admin.clone()),
-            name => std::env::var(name).ok(),
+            name => from_environment(name),
         }
     }
 }
@@ -209,12 +215,23 @@ fn gateway_table(args: &Args, started: &mut Started) -> Result<String, Failure> 
 
 /// The simulator with a model in every usage dialect, priced like a mid-size open model.
 async fn sim_upstream(started: &mut Started) -> Result<String, Failure> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(Failure::other)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(Failure::other)?;
     let address = listener.local_addr().map_err(Failure::other)?;
-    started.sim = Some(tokio::spawn(crate::sim::serve(listener, SimConfig::default(), std::future::pending())));
+    started.sim = Some(tokio::spawn(crate::sim::serve(
+        listener,
+        SimConfig::default(),
+        std::future::pending(),
+    )));
     let mut table = format!("[[upstream]]\nname = \"sim\"\nbase_url = \"http://{address}/v1\"\n");
-    let by_dialect = Dialect::ALL.iter().map(|dialect| (format!("sim/{dialect}"), *dialect));
-    for (id, dialect) in [("sim/small".to_owned(), Dialect::OpenAi)].into_iter().chain(by_dialect) {
+    let by_dialect = Dialect::ALL
+        .iter()
+        .map(|dialect| (format!("sim/{dialect}"), *dialect));
+    for (id, dialect) in [("sim/small".to_owned(), Dialect::OpenAi)]
+        .into_iter()
+        .chain(by_dialect)
+    {
         table.push_str(&format!(
             r#"
             [[upstream.model]]
@@ -248,10 +265,17 @@ fn llama_upstream(base_url: &str) -> String {
 }
 
 fn parse(text: &str) -> Result<Table, Failure> {
-    text.parse().map_err(|error: toml::de::Error| Failure::other(format!("the built-in configuration: {error}")))
+    text.parse().map_err(|error: toml::de::Error| {
+        Failure::other(format!("the built-in configuration: {error}"))
+    })
 }
 
-fn ready(config: &Config, gateway: &Gateway, chain: Option<&DevChain>, secrets: &Secrets) -> serde_json::Value {
+fn ready(
+    config: &Config,
+    gateway: &Gateway,
+    chain: Option<&DevChain>,
+    secrets: &Secrets,
+) -> serde_json::Value {
     let models: Vec<&str> = config
         .upstreams
         .iter()
@@ -275,11 +299,21 @@ fn ready(config: &Config, gateway: &Gateway, chain: Option<&DevChain>, secrets: 
 fn print_for_people(ready: &serde_json::Value) {
     let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
     println!("gateway   {}", text("gateway"));
-    println!("chain     {} (anvil, chain id {}, USDC stand-in {})", text("rpc"), ready["chain_id"], text("asset"));
+    println!(
+        "chain     {} (anvil, chain id {}, USDC stand-in {})",
+        text("rpc"),
+        ready["chain_id"],
+        text("asset")
+    );
     println!("payer     {} with 10,000 USDC", text("payer"));
     println!("key       {}", text("payer_private_key"));
     let models = ready["models"].as_array().map_or(0, Vec::len);
-    println!("models    {} and {} more: {}/v1/models", ready["models"][0].as_str().unwrap_or_default(), models.saturating_sub(1), text("gateway"));
+    println!(
+        "models    {} and {} more: {}/v1/models",
+        ready["models"][0].as_str().unwrap_or_default(),
+        models.saturating_sub(1),
+        text("gateway")
+    );
     println!();
     println!("Pay for a prompt from another terminal:");
     println!(

@@ -1,6 +1,6 @@
 use super::audit::{Audit, audit};
-use super::{Failure, logging};
-use crate::config::Secret;
+use super::{Failure, http::client, logging};
+use crate::config::{Secret, from_environment};
 use crate::ledger::{Ledger, LogEntry, SledStore};
 use std::path::PathBuf;
 
@@ -45,13 +45,26 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
 
 async fn verify(source: &Source, rpc: Option<&str>) -> Result<(), Failure> {
     let report = source.report().await?;
-    println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::other)?);
-    let faults = report.get("faults").and_then(|faults| faults.as_array()).map_or(0, Vec::len);
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&report).map_err(Failure::other)?
+    );
+    let faults = report
+        .get("faults")
+        .and_then(|faults| faults.as_array())
+        .map_or(0, Vec::len);
     let mut wrong = faults;
     if let Some(rpc) = rpc {
         let entries = read_entries(&source.export().await?)?;
-        let Audit { checked, faults, foreign } = audit(&entries, rpc).await?;
-        println!("chain: {checked} transfers of the ledger looked up, {} faults, {foreign} transfers to the payee that are not the ledger's", faults.len());
+        let Audit {
+            checked,
+            faults,
+            foreign,
+        } = audit(&entries, rpc).await?;
+        println!(
+            "chain: {checked} transfers of the ledger looked up, {} faults, {foreign} transfers to the payee that are not the ledger's",
+            faults.len()
+        );
         for fault in &faults {
             println!("  {fault}");
         }
@@ -67,7 +80,9 @@ async fn verify(source: &Source, rpc: Option<&str>) -> Result<(), Failure> {
 
 fn read_entries(lines: &str) -> Result<Vec<LogEntry>, Failure> {
     let entries = lines.lines().map(serde_json::from_str);
-    entries.collect::<Result<_, _>>().map_err(|error| Failure::other(format!("the export cannot be read: {error}")))
+    entries
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::other(format!("the export cannot be read: {error}")))
 }
 
 impl Source {
@@ -96,22 +111,36 @@ impl Source {
     fn open(&self) -> Result<Ledger, Failure> {
         let path = self.data_dir.join("ledger");
         if !path.is_dir() {
-            return Err(Failure::other(format!("there is no ledger at {}", path.display())));
+            return Err(Failure::other(format!(
+                "there is no ledger at {}",
+                path.display()
+            )));
         }
         let store = SledStore::open(&path).map_err(|error| {
-            Failure::other(format!("{error}; while a gateway runs, ask it with --url instead"))
+            Failure::other(format!(
+                "{error}; while a gateway runs, ask it with --url instead"
+            ))
         })?;
         Ok(Ledger::open(store).map_err(Failure::other)?.0)
     }
 }
 
 async fn ask(url: &str, path: &str) -> Result<String, Failure> {
-    let token = std::env::var("GROAT_ADMIN_TOKEN").map(Secret::new);
-    let token = token.map_err(|_| Failure::other("set GROAT_ADMIN_TOKEN to the gateway's admin token"))?;
+    let token = from_environment("GROAT_ADMIN_TOKEN").map(Secret::new);
+    let token = token
+        .ok_or_else(|| Failure::other("set GROAT_ADMIN_TOKEN to the gateway's admin token"))?;
     let url = format!("{}{path}", url.trim_end_matches('/'));
-    let client = reqwest::Client::new();
-    let answer = client.get(&url).bearer_auth(token.reveal()).send().await.map_err(Failure::other)?;
+    let answer = client()?
+        .get(&url)
+        .bearer_auth(token.reveal())
+        .send()
+        .await
+        .map_err(Failure::other)?;
     let status = answer.status();
     let text = answer.text().await.map_err(Failure::other)?;
-    if status.is_success() { Ok(text) } else { Err(Failure::other(format!("{url} answered {status}: {text}"))) }
+    if status.is_success() {
+        Ok(text)
+    } else {
+        Err(Failure::other(format!("{url} answered {status}: {text}")))
+    }
 }

@@ -1,6 +1,8 @@
 //! llama.cpp's own server with SmolLM2: a real model with a real KV cache.
 
 use super::Failure;
+use super::http::client;
+use crate::config::from_environment;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -19,15 +21,30 @@ impl Llama {
     /// Starts the server that `./scripts/setup --real-model` built.
     pub(super) async fn start() -> Result<Self, Failure> {
         let set = |name: &str| {
-            std::env::var(name).map_err(|_| {
+            from_environment(name).ok_or_else(|| {
                 Failure::other(format!("{name} is not set: run ./scripts/setup --real-model, then: source scripts/lib/env.sh"))
             })
         };
         let (server, model) = (set("GROAT_LLAMA_SERVER")?, set("GROAT_LLAMA_MODEL")?);
         let port = free_port()?;
         let child = Command::new(&server)
-            .args(["--model", &model, "--host", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--ctx-size", "8192", "--parallel", "1", "--no-webui", "--alias", "smollm2-135m-instruct"])
+            .args([
+                "--model",
+                &model,
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+            ])
+            .args([
+                "--ctx-size",
+                "8192",
+                "--parallel",
+                "1",
+                "--no-webui",
+                "--alias",
+                "smollm2-135m-instruct",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -41,17 +58,26 @@ impl Llama {
         };
         let health = format!("http://127.0.0.1:{port}/health");
         let ready = tokio::time::timeout(START_TIMEOUT, llama.answers(&health)).await;
-        ready.map_err(|_| Failure::other("llama.cpp's server did not answer within two minutes"))??;
+        ready.map_err(|_| {
+            Failure::other("llama.cpp's server did not answer within two minutes")
+        })??;
         Ok(llama)
     }
 
     async fn answers(&mut self, health: &str) -> Result<(), Failure> {
-        let client = reqwest::Client::new();
+        let client = client()?;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(Failure::other(format!("llama.cpp's server ended at once: {status}")));
+                return Err(Failure::other(format!(
+                    "llama.cpp's server ended at once: {status}"
+                )));
             }
-            if client.get(health).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if client
+                .get(health)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,9 +1,15 @@
 //! The command line: one file a command.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's output is what it prints"
+)]
 
 mod audit;
 mod bill;
 mod check;
 mod dev;
+mod http;
 mod ledger;
 mod llama;
 mod logging;
@@ -24,7 +30,12 @@ const EXIT_CONFIG: u8 = 64;
 /// A pay-per-call payment proxy for LLMs: a 402, a signed USDC payment, the answer, and a signed
 /// receipt that passes the provider's cache discount on.
 #[derive(Debug, Parser)]
-#[command(name = "groat", version, propagate_version = true, after_help = "Try it: groat dev, then groat pay -m sim/small \"Hello\" with the key it prints.")]
+#[command(
+    name = "groat",
+    version,
+    propagate_version = true,
+    after_help = "Try it: groat dev, then groat pay -m sim/small \"Hello\" with the key it prints."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -73,7 +84,11 @@ pub fn run(cli: Cli) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&Failure::other(format!("the runtime cannot start: {error}"))),
+        Err(error) => {
+            return failed(&Failure::other(format!(
+                "the runtime cannot start: {error}"
+            )));
+        }
     };
     let ended = runtime.block_on(async {
         match cli.command {

@@ -1,14 +1,17 @@
 //! `groat pay`: asks, reads the quote, signs, streams the answer, prints the bill.
 
 use super::bill::print_bill;
-use super::{Failure, logging};
+use super::{Failure, http::client, logging};
+use crate::config::from_environment;
 use crate::metering::{SseEvent, SseScanner};
 use crate::money::{AssetDecimals, Pusd};
 use crate::protocol::eip3009::{Authorization, Terms, signed_payload};
 use crate::protocol::payment_identifier::{self, PaymentId};
 use crate::protocol::receipt::verify;
 use crate::protocol::signature::Key;
-use crate::protocol::x402::{EXACT, PAYMENT_REQUIRED, PAYMENT_SIGNATURE, PaymentPayload, PaymentRequired, Requirements};
+use crate::protocol::x402::{
+    EXACT, PAYMENT_REQUIRED, PAYMENT_SIGNATURE, PaymentPayload, PaymentRequired, Requirements,
+};
 use alloy::primitives::{B256, U256};
 use futures::StreamExt;
 use reqwest::{Client, Response, StatusCode};
@@ -21,7 +24,9 @@ use std::time::Duration;
 const PENDING_TRIES: usize = 12;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The key comes from --key-file or GROAT_WALLET_KEY: 32 bytes in hex, of a wallet that holds USDC.")]
+#[command(
+    after_help = "The key comes from --key-file or GROAT_WALLET_KEY: 32 bytes in hex, of a wallet that holds USDC."
+)]
 pub(super) struct Args {
     /// The gateway
     #[arg(long, default_value = "http://127.0.0.1:4021")]
@@ -52,10 +57,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     logging::start("warn");
     let key = wallet_key(&args)?;
-    let max = Pusd::from_usd_text(&args.max).map_err(|error| Failure::other(format!("--max: {error}")))?;
+    let max = Pusd::from_usd_text(&args.max)
+        .map_err(|error| Failure::other(format!("--max: {error}")))?;
     let url = format!("{}/v1/chat/completions", args.url.trim_end_matches('/'));
     let body = request_body(&args)?;
-    let client = Client::new();
+    let client = client()?;
     let unpaid = post(&client, &url, &body, None).await?;
     let answer = if unpaid.status() == StatusCode::PAYMENT_REQUIRED {
         let required = read_challenge(&unpaid)?;
@@ -73,9 +79,11 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::other("the answer came without a receipt"));
     };
     let text = receipt.to_string();
-    let verified = verify(&text).map_err(|faults| Failure::other(format!("the receipt does not hold: {faults:?}")))?;
+    let verified = verify(&text)
+        .map_err(|faults| Failure::other(format!("the receipt does not hold: {faults:?}")))?;
     if let Some(path) = &args.receipt {
-        std::fs::write(path, &text).map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
+        std::fs::write(path, &text)
+            .map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
     }
     print_bill(&verified.receipt.body);
     Ok(())
@@ -83,17 +91,20 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 fn wallet_key(args: &Args) -> Result<Key, Failure> {
     let text = match &args.key_file {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| Failure::other(format!("{}: {error}", path.display())))?,
-        None => std::env::var("GROAT_WALLET_KEY")
-            .map_err(|_| Failure::other("no wallet: give --key-file, or set GROAT_WALLET_KEY"))?,
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::other(format!("{}: {error}", path.display())))?,
+        None => from_environment("GROAT_WALLET_KEY")
+            .ok_or_else(|| Failure::other("no wallet: give --key-file, or set GROAT_WALLET_KEY"))?,
     };
-    Key::from_hex(text.trim()).map_err(|_| Failure::other("the wallet's key must be 32 bytes in hex"))
+    Key::from_hex(text.trim())
+        .map_err(|_| Failure::other("the wallet's key must be 32 bytes in hex"))
 }
 
 fn request_body(args: &Args) -> Result<String, Failure> {
     let mut messages = Vec::new();
     if let Some(path) = &args.system {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
         messages.push(json!({"role": "system", "content": text}));
     }
     messages.push(json!({"role": "user", "content": args.prompt.join(" ")}));
@@ -109,36 +120,63 @@ fn request_body(args: &Args) -> Result<String, Failure> {
     Ok(body.to_string())
 }
 
-async fn post(client: &Client, url: &str, body: &str, payment: Option<&str>) -> Result<Response, Failure> {
-    let mut request = client.post(url).header("content-type", "application/json").body(body.to_owned());
+async fn post(
+    client: &Client,
+    url: &str,
+    body: &str,
+    payment: Option<&str>,
+) -> Result<Response, Failure> {
+    let mut request = client
+        .post(url)
+        .header("content-type", "application/json")
+        .body(body.to_owned());
     if let Some(payment) = payment {
         request = request.header(PAYMENT_SIGNATURE, payment);
     }
-    request.send().await.map_err(|error| Failure::other(format!("{url} cannot be reached: {error}")))
+    request
+        .send()
+        .await
+        .map_err(|error| Failure::other(format!("{url} cannot be reached: {error}")))
 }
 
 fn read_challenge(answer: &Response) -> Result<PaymentRequired, Failure> {
-    let header = answer.headers().get(PAYMENT_REQUIRED).and_then(|value| value.to_str().ok());
+    let header = answer
+        .headers()
+        .get(PAYMENT_REQUIRED)
+        .and_then(|value| value.to_str().ok());
     let header = header.ok_or_else(|| Failure::other("the 402 carries no offers"))?;
-    PaymentRequired::from_header(header).map_err(|error| Failure::other(format!("the 402 cannot be read: {error}")))
+    PaymentRequired::from_header(header)
+        .map_err(|error| Failure::other(format!("the 402 cannot be read: {error}")))
 }
 
 /// The first offer this wallet can pay; refused when it is above the limit.
 fn choose(required: &PaymentRequired, max: Pusd) -> Result<Requirements, Failure> {
-    let offer = required.accepts.iter().find(|offer| offer.scheme == EXACT && Terms::of(offer).is_some());
-    let offer = offer.ok_or_else(|| Failure::other("none of the offers can be paid by this wallet (x402 exact by EIP-3009)"))?;
+    let offer = required
+        .accepts
+        .iter()
+        .find(|offer| offer.scheme == EXACT && Terms::of(offer).is_some());
+    let offer = offer.ok_or_else(|| {
+        Failure::other("none of the offers can be paid by this wallet (x402 exact by EIP-3009)")
+    })?;
     let decimals = AssetDecimals::USDC;
     let quote = offer.amount.asset_text(decimals);
-    println!("quote: up to {quote} USDC on {}, to {}", offer.network, offer.pay_to);
+    println!(
+        "quote: up to {quote} USDC on {}, to {}",
+        offer.network, offer.pay_to
+    );
     let limit = max.to_units_ceil(decimals).map_err(Failure::other)?;
     if offer.amount > limit {
-        return Err(Failure::other(format!("the quote is above --max {}; nothing was signed", max.usd_text())));
+        return Err(Failure::other(format!(
+            "the quote is above --max {}; nothing was signed",
+            max.usd_text()
+        )));
     }
     Ok(offer.clone())
 }
 
 fn sign(key: &Key, required: &PaymentRequired, offer: &Requirements) -> Result<String, Failure> {
-    let terms = Terms::of(offer).ok_or_else(|| Failure::other("the offer lacks the token's domain"))?;
+    let terms =
+        Terms::of(offer).ok_or_else(|| Failure::other("the offer lacks the token's domain"))?;
     let now = crate::clock::now_ms() / 1000;
     let authorization = Authorization {
         from: key.address(),
@@ -170,7 +208,10 @@ fn sign(key: &Key, required: &PaymentRequired, offer: &Requirements) -> Result<S
 async fn pay(client: &Client, url: &str, body: &str, payment: &str) -> Result<Response, Failure> {
     for _ in 0..PENDING_TRIES {
         let answer = post(client, url, body, Some(payment)).await?;
-        let retry = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok());
         let seconds = retry.and_then(|text| text.parse().ok());
         match (answer.status(), seconds) {
             (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => {
@@ -180,14 +221,19 @@ async fn pay(client: &Client, url: &str, body: &str, payment: &str) -> Result<Re
             _ => return Ok(answer),
         }
     }
-    Err(Failure::other("the settlement is still pending; nothing more was signed"))
+    Err(Failure::other(
+        "the settlement is still pending; nothing more was signed",
+    ))
 }
 
 async fn refused(answer: Response) -> Failure {
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
-    let said = body.pointer("/error/message").or_else(|| body.get("message")).and_then(Value::as_str);
+    let said = body
+        .pointer("/error/message")
+        .or_else(|| body.get("message"))
+        .and_then(Value::as_str);
     Failure::other(format!("{status}: {}", said.unwrap_or(&text)))
 }
 
@@ -210,11 +256,22 @@ async fn stream(answer: Response) -> Result<Option<Value>, Failure> {
     }
 }
 
-fn show(event: &SseEvent, receipt: &mut Option<Value>, failure: &mut Option<String>) -> Result<(), Failure> {
-    let Some(chunk) = event.data.as_deref().and_then(|data| serde_json::from_str::<Value>(data).ok()) else {
+fn show(
+    event: &SseEvent,
+    receipt: &mut Option<Value>,
+    failure: &mut Option<String>,
+) -> Result<(), Failure> {
+    let Some(chunk) = event
+        .data
+        .as_deref()
+        .and_then(|data| serde_json::from_str::<Value>(data).ok())
+    else {
         return Ok(());
     };
-    if let Some(text) = chunk.pointer("/choices/0/delta/content").and_then(Value::as_str) {
+    if let Some(text) = chunk
+        .pointer("/choices/0/delta/content")
+        .and_then(Value::as_str)
+    {
         print!("{text}");
         std::io::stdout().flush().map_err(Failure::other)?;
     }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "SIGTERM drains: calls under way finish or are billed. SIGHUP reads the prices anew.\nGROAT_LOG sets the log filter, GROAT_LOG_FORMAT=json its form.")]
+#[command(
+    after_help = "SIGTERM drains: calls under way finish or are billed. SIGHUP reads the prices anew.\nGROAT_LOG sets the log filter, GROAT_LOG_FORMAT=json its form."
+)]
 pub(super) struct Args {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "groat.toml")]

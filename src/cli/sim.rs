@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Models are named sim/small, sim/<dialect>, or scripted in the name: sim/gpt?out=20&delay=50&cut=3.\ndocs/sim.md has the whole language.")]
+#[command(
+    after_help = "Models are named sim/small, sim/<dialect>, or scripted in the name: sim/gpt?out=20&delay=50&cut=3.\ndocs/sim.md has the whole language."
+)]
 pub(super) struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4022")]
@@ -21,7 +23,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let config = match &args.config {
         Some(path) => {
             let table = crate::config::read_table(path)?;
-            table.try_into().map_err(|error| Failure::other(format!("{}: {error}", path.display())))?
+            table
+                .try_into()
+                .map_err(|error| Failure::other(format!("{}: {error}", path.display())))?
         }
         None => SimConfig::default(),
     };
@@ -31,5 +35,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::other(format!("cannot listen on {}: {error}", args.listen)))?;
     let address = listener.local_addr().map_err(Failure::other)?;
     println!("the simulator answers at http://{address}/v1");
-    serve(listener, config, async move { shutdown.asked().await }).await.map_err(Failure::other)
+    serve(listener, config, async move { shutdown.asked().await })
+        .await
+        .map_err(Failure::other)
 }

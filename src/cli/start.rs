@@ -39,26 +39,48 @@ impl Gateway {
         let router = router(config)?;
         let listener = TcpListener::bind(config.gateway.listen)
             .await
-            .map_err(|error| Failure::other(format!("cannot listen on {}: {error}", config.gateway.listen)))?;
+            .map_err(|error| {
+                Failure::other(format!(
+                    "cannot listen on {}: {error}",
+                    config.gateway.listen
+                ))
+            })?;
         let address = listener.local_addr().map_err(Failure::other)?;
         let (ledger, open) = open_ledger(config)?;
         let metrics = Arc::new(Metrics::default());
         let (settled_sender, settled) = mpsc::channel(1024);
         let outbox = Arc::new(LedgerOutbox(ledger.clone()));
         let lane = |secret: &Secret| -> Result<_, Failure> {
-            Ok(Relayer::spawn(rpc.clone(), signer(secret)?, policy(config), outbox.clone()))
+            Ok(Relayer::spawn(
+                rpc.clone(),
+                signer(secret)?,
+                policy(config),
+                outbox.clone(),
+            ))
         };
         let relayer = lane(&config.payment.relayer_key)?;
         // One lane per key in the whole world: a shared key shares the lane.
         let payout = match &config.payment.payout_key {
             Some(key) if signer(key)?.address() != relayer.0.address() => Some(lane(key)?),
-            Some(_) => return Err(Failure::other("payout_key and relayer_key must be two keys")),
+            Some(_) => {
+                return Err(Failure::other(
+                    "payout_key and relayer_key must be two keys",
+                ));
+            }
             None => None,
         };
         let network = Network::from_chain_id(config.chain.chain_id);
-        let rail = ExactRail::new(rpc, network, &config.asset, &config.payment, relayer.0.address());
-        let settlements = Settlements::new(&ledger, &rail, relayer, payout, Arc::clone(&metrics), settled_sender);
-        let key = Key::from_hex(config.payment.receipt_key.reveal()).map_err(|_| Failure::other("receipt_key is no private key"))?;
+        let rail = ExactRail::new(
+            rpc,
+            network,
+            &config.asset,
+            &config.payment,
+            relayer.0.address(),
+        );
+        let settlements =
+            Settlements::new(&ledger, &rail, relayer, payout, &metrics, &settled_sender);
+        let key = Key::from_hex(config.payment.receipt_key.reveal())
+            .map_err(|_| Failure::other("receipt_key is no private key"))?;
         let receipts = Receipts::new(key, ledger.clone());
         let receipt_signer = receipts.signer();
         let parts = DeskParts {
@@ -72,7 +94,14 @@ impl Gateway {
         desk.keep_books(settled);
         desk.resume(open).await;
         let origin = format!("http://{address}");
-        let app = App::new(config, &origin, desk.clone(), ledger.clone(), settlements, metrics);
+        let app = App::new(
+            config,
+            &origin,
+            desk.clone(),
+            ledger.clone(),
+            settlements,
+            metrics,
+        );
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(listener, app, async move {
             // A dropped sender is a stop as well.
@@ -122,23 +151,39 @@ impl Gateway {
 async fn connect(config: &Config) -> Result<Rpc, Failure> {
     let chain = &config.chain;
     let rpc = Rpc::connect_within(chain.rpc_url.reveal(), chain.chain_id, chain.rpc_timeout).await;
-    rpc.map_err(|error| Failure::other(format!("the chain at chain.rpc_url cannot be used: {error}")))
+    rpc.map_err(|error| {
+        Failure::other(format!(
+            "the chain at chain.rpc_url cannot be used: {error}"
+        ))
+    })
 }
 
 fn router(config: &Config) -> Result<Router, Failure> {
-    Router::new(&config.upstreams).map_err(|error| Failure::other(format!("the HTTP client cannot start: {error}")))
+    Router::new(&config.upstreams)
+        .map_err(|error| Failure::other(format!("the HTTP client cannot start: {error}")))
 }
 
 fn open_ledger(config: &Config) -> Result<(Ledger, OpenItems), Failure> {
     let path = config.gateway.data_dir.join("ledger");
     let store = SledStore::open(&path).map_err(|error| {
-        Failure::other(format!("the ledger at {} cannot be opened (is another groat using it?): {error}", path.display()))
+        Failure::other(format!(
+            "the ledger at {} cannot be opened (is another groat using it?): {error}",
+            path.display()
+        ))
     })?;
-    Ledger::open(store).map_err(|error| Failure::other(format!("the ledger at {} is not sound: {error}", path.display())))
+    Ledger::open(store).map_err(|error| {
+        Failure::other(format!(
+            "the ledger at {} is not sound: {error}",
+            path.display()
+        ))
+    })
 }
 
 fn signer(secret: &Secret) -> Result<PrivateKeySigner, Failure> {
-    secret.reveal().parse().map_err(|_| Failure::other("a key is no private key"))
+    secret
+        .reveal()
+        .parse()
+        .map_err(|_| Failure::other("a key is no private key"))
 }
 
 fn policy(config: &Config) -> LanePolicy {

@@ -20,7 +20,9 @@ fn overlay_entries(base: &mut Vec<Value>, over: Vec<Value>) {
         return;
     }
     for entry in over {
-        let same = base.iter_mut().find(|known| name_of(known) == name_of(&entry));
+        let same = base
+            .iter_mut()
+            .find(|known| name_of(known) == name_of(&entry));
         match (same, entry) {
             (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
             (_, entry) => base.push(entry),

@@ -9,10 +9,10 @@ mod sections;
 
 pub use merge::overlay;
 pub use reader::{Environment, Mistake};
+pub use secret::Secret;
 pub use sections::{
     AssetConfig, ChainConfig, GatewayConfig, ModelConfig, PaymentConfig, UpstreamConfig,
 };
-pub use secret::Secret;
 
 use reader::Reader;
 use std::path::Path;
@@ -50,7 +50,7 @@ pub enum ConfigError {
 impl Config {
     /// Reads a configuration file, with secrets from the process environment.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::from_table(read_table(path)?, &|name| std::env::var(name).ok())
+        Self::from_table(read_table(path)?, &from_environment)
     }
 
     /// Reads a configuration from a parsed TOML table.
@@ -63,7 +63,10 @@ impl Config {
         let payment = PaymentConfig::read(root.table("payment"), asset.decimals, &mut mistakes);
         let upstreams = UpstreamConfig::read_all(root.tables("upstream"), &mut mistakes);
         if upstreams.is_empty() {
-            root.wrong("upstream", "at least one [[upstream]] with one [[upstream.model]] is required");
+            root.wrong(
+                "upstream",
+                "at least one [[upstream]] with one [[upstream.model]] is required",
+            );
         }
         for id in repeated_ids(&upstreams) {
             root.wrong("upstream", format!("model id {id:?} is defined twice"));
@@ -82,6 +85,12 @@ impl Config {
             Err(ConfigError::Mistakes(mistakes))
         }
     }
+}
+
+/// A setting of the process environment; the one place that reads it.
+#[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
+pub fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Reads a file as a TOML table.
@@ -109,11 +118,18 @@ fn repeated_ids(upstreams: &[UpstreamConfig]) -> Vec<String> {
 }
 
 fn count(n: usize) -> String {
-    if n == 1 { "1 mistake".to_owned() } else { format!("{n} mistakes") }
+    if n == 1 {
+        "1 mistake".to_owned()
+    } else {
+        format!("{n} mistakes")
+    }
 }
 
 fn list(mistakes: &[Mistake]) -> String {
-    let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
+    let lines: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| format!("  {mistake}"))
+        .collect();
     lines.join("\n")
 }
 

@@ -168,7 +168,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn number(&mut self, key: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> u64 {
         let number = match self.take(key) {
             None => return default,
             Some(Value::Integer(n)) => u64::try_from(n).ok(),

@@ -38,9 +38,16 @@ impl GatewayConfig {
     pub(super) fn read(mut r: Reader<'_>, mistakes: &mut Vec<Mistake>) -> Self {
         let default_listen = SocketAddr::from(([127, 0, 0, 1], 4021));
         let config = Self {
-            listen: r.parsed("listen", default_listen, "an address and port such as \"127.0.0.1:4021\""),
+            listen: r.parsed(
+                "listen",
+                default_listen,
+                "an address and port such as \"127.0.0.1:4021\"",
+            ),
             public_url: http_url(&mut r, "public_url"),
-            data_dir: PathBuf::from(r.text("data_dir").unwrap_or_else(|| "groat-data".to_owned())),
+            data_dir: PathBuf::from(
+                r.text("data_dir")
+                    .unwrap_or_else(|| "groat-data".to_owned()),
+            ),
             body_bytes_max: size(r.number("body_bytes_max", 4 << 20, 1024..=64 << 20)),
             calls_max: size(r.number("calls_max", 4096, 1..=1_000_000)),
             drain: Duration::from_secs(r.number("drain_seconds", 30, 0..=3600)),
@@ -75,7 +82,10 @@ impl ChainConfig {
         let written = http_url(&mut r, "rpc_url").map(Secret::new);
         let secret = r.secret("rpc_url_secret");
         if written.is_some() == secret.is_some() {
-            r.wrong("rpc_url", "give rpc_url = \"http…\", or rpc_url_secret = { env = … } when it holds a key");
+            r.wrong(
+                "rpc_url",
+                "give rpc_url = \"http…\", or rpc_url_secret = { env = … } when it holds a key",
+            );
         }
         let config = Self {
             rpc_url: written.or(secret).unwrap_or_else(|| Secret::new("")),
@@ -86,7 +96,10 @@ impl ChainConfig {
             bump_after: Duration::from_millis(r.number("bump_after_ms", 15_000, 50..=600_000)),
         };
         if config.chain_id == 0 {
-            r.wrong("chain_id", "is required, for example chain_id = 8453 (Base)");
+            r.wrong(
+                "chain_id",
+                "is required, for example chain_id = 8453 (Base)",
+            );
         }
         mistakes.extend(r.finish());
         config
@@ -146,17 +159,26 @@ pub struct PaymentConfig {
 }
 
 impl PaymentConfig {
-    pub(super) fn read(mut r: Reader<'_>, decimals: AssetDecimals, mistakes: &mut Vec<Mistake>) -> Self {
+    pub(super) fn read(
+        mut r: Reader<'_>,
+        decimals: AssetDecimals,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
         let settle = match r.text("settle").as_deref() {
             None | Some("on_first_byte") => SettleWhen::OnFirstByte,
             Some("before") => SettleWhen::Before,
             Some("after") => SettleWhen::After,
             Some(_) => {
-                r.wrong("settle", "must be \"before\", \"on_first_byte\" or \"after\"");
+                r.wrong(
+                    "settle",
+                    "must be \"before\", \"on_first_byte\" or \"after\"",
+                );
                 SettleWhen::OnFirstByte
             }
         };
-        let ceiling = r.text("ceiling_max_usd").unwrap_or_else(|| "1.00".to_owned());
+        let ceiling = r
+            .text("ceiling_max_usd")
+            .unwrap_or_else(|| "1.00".to_owned());
         let ceiling_max = Units::from_asset_text(&ceiling, decimals).unwrap_or_else(|error| {
             r.wrong("ceiling_max_usd", error.to_string());
             Units::ZERO
@@ -166,7 +188,11 @@ impl PaymentConfig {
             settle,
             max_timeout_seconds: r.number("max_timeout_seconds", 300, 30..=3600),
             quote_grace: Duration::from_secs(r.number("quote_grace_seconds", 300, 0..=3600)),
-            settlement_patience: Duration::from_millis(r.number("settlement_patience_ms", 20_000, 100..=300_000)),
+            settlement_patience: Duration::from_millis(r.number(
+                "settlement_patience_ms",
+                20_000,
+                100..=300_000,
+            )),
             ceiling_max,
             markup_bps: u32::try_from(r.number("markup_bps", 0, 0..=10_000)).unwrap_or(0),
             relayer_key: required_key(&mut r, "relayer_key"),
@@ -206,15 +232,25 @@ pub struct UpstreamConfig {
 
 impl UpstreamConfig {
     pub(super) fn read_all(readers: Vec<Reader<'_>>, mistakes: &mut Vec<Mistake>) -> Vec<Self> {
-        readers.into_iter().map(|r| Self::read(r, mistakes)).collect()
+        readers
+            .into_iter()
+            .map(|r| Self::read(r, mistakes))
+            .collect()
     }
 
     fn read(mut r: Reader<'_>, mistakes: &mut Vec<Mistake>) -> Self {
         let base_url = http_url(&mut r, "base_url").unwrap_or_default();
         if base_url.is_empty() {
-            r.wrong("base_url", "is required, for example base_url = \"https://api.deepseek.com/v1\"");
+            r.wrong(
+                "base_url",
+                "is required, for example base_url = \"https://api.deepseek.com/v1\"",
+            );
         }
-        let dialect = r.parsed("dialect", Dialect::OpenAi, "a usage dialect such as \"openai\" or \"deepseek\"");
+        let dialect = r.parsed(
+            "dialect",
+            Dialect::OpenAi,
+            "a usage dialect such as \"openai\" or \"deepseek\"",
+        );
         let millis = |r: &mut Reader<'_>, key: &str, default: u64| {
             Duration::from_millis(r.number(key, default, 1..=3_600_000))
         };
@@ -232,7 +268,10 @@ impl UpstreamConfig {
                 if models.is_empty() {
                     r.wrong("model", "at least one [[upstream.model]] is required");
                 }
-                models.into_iter().filter_map(|m| ModelConfig::read(m, dialect, mistakes)).collect()
+                models
+                    .into_iter()
+                    .filter_map(|m| ModelConfig::read(m, dialect, mistakes))
+                    .collect()
             },
         };
         mistakes.extend(r.finish());
@@ -263,15 +302,27 @@ pub struct ModelConfig {
 
 impl ModelConfig {
     /// `None` for a model without a good price, which the mistakes then name.
-    fn read(mut r: Reader<'_>, upstream_dialect: Dialect, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+    fn read(
+        mut r: Reader<'_>,
+        upstream_dialect: Dialect,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
         let price = price(&mut r);
         let context = r.number("context_tokens", 0, 0..=1 << 40);
         let output_cap = r.number("output_cap", 1024, 1..=1 << 32);
         let id = r.required_text("id", "deepseek/deepseek-v3.2");
         let upstream_id = r.text("upstream_id");
-        let dialect = r.parsed("dialect", upstream_dialect, "a usage dialect such as \"openai\"");
+        let dialect = r.parsed(
+            "dialect",
+            upstream_dialect,
+            "a usage dialect such as \"openai\"",
+        );
         let output_max = r.number("output_max", output_cap.max(8192), 1..=1 << 32);
-        let tokenizer = r.parsed("tokenizer", Tokenizer::Bytes, "\"bytes\", \"o200k_base\" or \"cl100k_base\"");
+        let tokenizer = r.parsed(
+            "tokenizer",
+            Tokenizer::Bytes,
+            "\"bytes\", \"o200k_base\" or \"cl100k_base\"",
+        );
         if output_cap > output_max {
             r.wrong("output_cap", "must not be above output_max");
         }
@@ -291,7 +342,10 @@ impl ModelConfig {
 
 fn price(r: &mut Reader<'_>) -> Option<PriceRow> {
     let Some(value) = r.take("price") else {
-        r.wrong("price", "is required: a model without a price is unpriced, not free");
+        r.wrong(
+            "price",
+            "is required: a model without a price is unpriced, not free",
+        );
         return None;
     };
     let text: PriceText = match value.try_into() {
@@ -328,7 +382,10 @@ fn required_key(r: &mut Reader<'_>, key: &str) -> Secret {
         }
         None => {
             if !r.has(key) {
-                r.wrong(key, "is required: { env = \"NAME\" } or { file = \"path\" }");
+                r.wrong(
+                    key,
+                    "is required: { env = \"NAME\" } or { file = \"path\" }",
+                );
             }
             Secret::new("")
         }
@@ -336,7 +393,10 @@ fn required_key(r: &mut Reader<'_>, key: &str) -> Secret {
 }
 
 fn is_key(secret: &Secret) -> bool {
-    let text = secret.reveal().strip_prefix("0x").unwrap_or(secret.reveal());
+    let text = secret
+        .reveal()
+        .strip_prefix("0x")
+        .unwrap_or(secret.reveal());
     hex::decode(text).is_ok_and(|bytes| k256::ecdsa::SigningKey::from_slice(&bytes).is_ok())
 }
 

@@ -1,6 +1,6 @@
 //! What belongs to a payer: receipts, credit, and its withdrawal.
 
-use super::{App, ApiError};
+use super::{ApiError, App};
 use crate::call::{CallId, Refusal};
 use crate::clock::now_ms;
 use crate::ledger::{CallState, LedgerError, Withdrawal, WithdrawalId, Work};
@@ -15,7 +15,13 @@ use serde_json::json;
 
 /// `GET /v1/receipts/{call}`: call ids cannot be guessed, so who holds one may read its receipt.
 pub(super) async fn receipt(State(app): State<App>, Path(call): Path<String>) -> Response {
-    let unknown = || ApiError::new(StatusCode::NOT_FOUND, "receipt_not_found", "There is no receipt of that id.");
+    let unknown = || {
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "receipt_not_found",
+            "There is no receipt of that id.",
+        )
+    };
     let Ok(id) = call.parse::<CallId>() else {
         return unknown().into_response();
     };
@@ -26,7 +32,10 @@ pub(super) async fn receipt(State(app): State<App>, Path(call): Path<String>) ->
     };
     match &state.receipt {
         Some(receipt) => {
-            let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let json = (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
             ([json], receipt.clone()).into_response()
         }
         None => no_receipt_yet(&state),
@@ -41,9 +50,13 @@ fn no_receipt_yet(state: &CallState) -> Response {
             "This call had no answer: nothing was charged, so there is nothing to receipt.",
         )
         .into_response(),
-        _ => ApiError::new(StatusCode::NOT_FOUND, "receipt_pending", "This call is under way; its receipt comes with its end.")
-            .retry_after("1")
-            .into_response(),
+        _ => ApiError::new(
+            StatusCode::NOT_FOUND,
+            "receipt_pending",
+            "This call is under way; its receipt comes with its end.",
+        )
+        .retry_after("1")
+        .into_response(),
     }
 }
 
@@ -89,9 +102,14 @@ pub(super) async fn withdraw(State(app): State<App>, headers: HeaderMap, body: B
     };
     if !app.inner.settlements.pays_out() {
         let message = "This gateway has no payout key, so the operator pays credit out by hand.";
-        return ApiError::new(StatusCode::NOT_IMPLEMENTED, "withdrawals_off", message).into_response();
+        return ApiError::new(StatusCode::NOT_IMPLEMENTED, "withdrawals_off", message)
+            .into_response();
     }
-    let request = if body.is_empty() { Ok(WithdrawRequest::default()) } else { serde_json::from_slice(&body) };
+    let request = if body.is_empty() {
+        Ok(WithdrawRequest::default())
+    } else {
+        serde_json::from_slice(&body)
+    };
     let Ok(request) = request else {
         let message = "The body must be empty, or {\"amount\": \"atomic units as decimal text\"}.";
         return ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message).into_response();
@@ -109,7 +127,11 @@ pub(super) async fn withdraw(State(app): State<App>, headers: HeaderMap, body: B
     }
 }
 
-async fn start_withdrawal(app: &App, payer: String, amount: Option<Units>) -> Result<Response, LedgerError> {
+async fn start_withdrawal(
+    app: &App,
+    payer: String,
+    amount: Option<Units>,
+) -> Result<Response, LedgerError> {
     let rail = app.inner.desk.rail();
     let network = rail.network().to_string();
     let asset = format!("{:#x}", rail.asset().address);
@@ -117,8 +139,11 @@ async fn start_withdrawal(app: &App, payer: String, amount: Option<Units>) -> Re
         Some(amount) => amount,
         None => {
             let entries = app.inner.ledger.credits(&payer).await?;
-            let ours = entries.iter().find(|entry| entry.key.network == network && entry.key.asset == asset);
-            ours.map(|entry| entry.credit.spendable()).unwrap_or_default()
+            let ours = entries
+                .iter()
+                .find(|entry| entry.key.network == network && entry.key.asset == asset);
+            ours.map(|entry| entry.credit.spendable())
+                .unwrap_or_default()
         }
     };
     if amount.is_zero() {
@@ -132,7 +157,11 @@ async fn start_withdrawal(app: &App, payer: String, amount: Option<Units>) -> Re
         amount,
         at_ms: now_ms(),
     };
-    let state = app.inner.ledger.request_withdrawal(withdrawal.clone()).await?;
+    let state = app
+        .inner
+        .ledger
+        .request_withdrawal(withdrawal.clone())
+        .await?;
     app.inner.settlements.pay_out(&withdrawal.id, &state).await;
     let body = json!({
         "withdrawal": withdrawal.id,

@@ -1,7 +1,7 @@
 //! The 402 that every published client can pay: the version 2 header and the version 1 body.
 
 use super::chat::PATH;
-use super::{App, ApiError};
+use super::{ApiError, App};
 use crate::call::QuotedCall;
 use crate::protocol::x402::{Extensions, PAYMENT_REQUIRED, PaymentRequired, ResourceInfo};
 use crate::protocol::{Refusal as PaymentRefusal, payment_identifier};
@@ -24,7 +24,9 @@ impl App {
             error: Some(refusal.reason().to_owned()),
             resource: ResourceInfo {
                 url: format!("{}{PATH}", self.inner.origin),
-                description: Some(format!("One chat completion of {model}; unused money becomes your credit")),
+                description: Some(format!(
+                    "One chat completion of {model}; unused money becomes your credit"
+                )),
                 mime_type: Some(mime_type(call).to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
@@ -37,13 +39,26 @@ impl App {
 
 /// Prints a challenge; one that no header can carry is a fault of this gateway.
 pub(super) fn payment_required(required: &PaymentRequired, refusal: &PaymentRefusal) -> Response {
-    let value = required.to_header().ok().and_then(|text| HeaderValue::try_from(text).ok());
+    let value = required
+        .to_header()
+        .ok()
+        .and_then(|text| HeaderValue::try_from(text).ok());
     let Some(value) = value else {
-        return ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The challenge cannot be printed.")
-            .into_response();
+        return ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The challenge cannot be printed.",
+        )
+        .into_response();
     };
-    let body = required.to_v1().map_or_else(|| json!({}), |body| json!(body));
-    let mut response = (StatusCode::PAYMENT_REQUIRED, Json(with_sentence(body, refusal))).into_response();
+    let body = required
+        .to_v1()
+        .map_or_else(|| json!({}), |body| json!(body));
+    let mut response = (
+        StatusCode::PAYMENT_REQUIRED,
+        Json(with_sentence(body, refusal)),
+    )
+        .into_response();
     let headers = response.headers_mut();
     headers.insert(PAYMENT_REQUIRED, value);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -59,5 +74,9 @@ fn with_sentence(mut body: Value, refusal: &PaymentRefusal) -> Value {
 }
 
 fn mime_type(call: &QuotedCall) -> &'static str {
-    if call.stream { "text/event-stream" } else { "application/json" }
+    if call.stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    }
 }

@@ -41,7 +41,11 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
     let limit = app.inner.body_bytes_max;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit)).await;
     let read = read.map_err(|_| {
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The request body took too long to arrive.")
+        ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "The request body took too long to arrive.",
+        )
     })?;
     read.map_err(|_| {
         let message = format!("The request body is longer than {limit} bytes, or broke off.");
@@ -58,11 +62,15 @@ fn credential(headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal>
             if found.is_some() {
                 return Err(malformed("more than one payment header"));
             }
-            let value = value.to_str().map_err(|_| malformed("the header is not ASCII"))?;
+            let value = value
+                .to_str()
+                .map_err(|_| malformed("the header is not ASCII"))?;
             found = Some((version, value));
         }
     }
-    found.map(|(version, value)| decode_payment(version, value)).transpose()
+    found
+        .map(|(version, value)| decode_payment(version, value))
+        .transpose()
 }
 
 fn unpaid(app: &App, body: &Bytes) -> Response {

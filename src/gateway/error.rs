@@ -60,9 +60,17 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
-        headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+        headers.insert(
+            http::header::CACHE_CONTROL,
+            http::HeaderValue::from_static("no-store"),
+        );
+        // OpenAI's SDKs retry above the paying layer, and each of their tries would sign anew.
+        headers.insert("x-should-retry", http::HeaderValue::from_static("false"));
         if let Some(seconds) = self.retry_after {
-            headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static(seconds));
+            headers.insert(
+                http::header::RETRY_AFTER,
+                http::HeaderValue::from_static(seconds),
+            );
         }
         response
     }

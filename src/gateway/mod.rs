@@ -49,7 +49,14 @@ struct Inner {
 
 impl App {
     /// Puts an open desk behind HTTP at `origin` (scheme, host and port).
-    pub fn new(config: &Config, origin: &str, desk: Desk, ledger: Ledger, settlements: Settlements, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        config: &Config,
+        origin: &str,
+        desk: Desk,
+        ledger: Ledger,
+        settlements: Settlements,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let public = config.gateway.public_url.as_deref().unwrap_or(origin);
         let inner = Inner {
             desk,
@@ -70,7 +77,10 @@ impl App {
     /// All routes.
     pub fn routes(self) -> Router {
         Router::new()
-            .route("/v1/chat/completions", post(chat::complete).fallback(not_this_method))
+            .route(
+                "/v1/chat/completions",
+                post(chat::complete).fallback(not_this_method),
+            )
             .route("/v1/models", get(ops::models))
             .route("/v1/receipts/{call}", get(accounts::receipt))
             .route("/v1/credits", get(accounts::credits))
@@ -91,7 +101,9 @@ impl App {
 /// header's name as a request header on the paid retry.
 fn cors() -> CorsLayer {
     let names = |list: &[&'static str]| -> Vec<HeaderName> {
-        list.iter().map(|name| HeaderName::from_static(name)).collect()
+        list.iter()
+            .map(|name| HeaderName::from_static(name))
+            .collect()
     };
     let mut allowed = names(&[
         "payment-signature",
@@ -108,7 +120,12 @@ fn cors() -> CorsLayer {
         "x-session-id",
     ]);
     allowed.extend(STAINLESS.iter().map(|name| HeaderName::from_static(name)));
-    allowed.extend([header::CONTENT_TYPE, header::AUTHORIZATION, header::ACCEPT, header::USER_AGENT]);
+    allowed.extend([
+        header::CONTENT_TYPE,
+        header::AUTHORIZATION,
+        header::ACCEPT,
+        header::USER_AGENT,
+    ]);
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
@@ -144,5 +161,9 @@ async fn not_found() -> impl IntoResponse {
 }
 
 async fn not_this_method() -> impl IntoResponse {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This route does not take that method.")
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This route does not take that method.",
+    )
 }

@@ -26,11 +26,14 @@ fn model(endpoint: &Endpoint) -> Value {
             members.insert(key.to_owned(), Value::from(usd(rate)));
         }
     };
-    set("input_cache_read", match price.cache_read {
-        CacheReadPrice::Known(rate) => Some(rate),
-        CacheReadPrice::SameAsPrompt => Some(price.prompt),
-        CacheReadPrice::Unknown => None,
-    });
+    set(
+        "input_cache_read",
+        match price.cache_read {
+            CacheReadPrice::Known(rate) => Some(rate),
+            CacheReadPrice::SameAsPrompt => Some(price.prompt),
+            CacheReadPrice::Unknown => None,
+        },
+    );
     set("input_cache_write", price.cache_write_5m);
     set("input_cache_write_1h", price.cache_write_1h);
     set("internal_reasoning", price.reasoning);
@@ -56,7 +59,11 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     let ledger = app.inner.ledger.healthy();
     let relayer = app.inner.settlements.healthy();
-    let status = if ledger && relayer.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ledger && relayer.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = json!({
         "ready": status == StatusCode::OK,
         "ledger": if ledger { "ok" } else { "not writable" },
@@ -68,6 +75,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 
 /// `GET /metrics`: OpenMetrics text.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], app.inner.metrics.text()).into_response()
 }

@@ -1,6 +1,6 @@
 //! Each refusal with its fixed status and body, in the caller's own dialect.
 
-use super::{App, ApiError};
+use super::{ApiError, App};
 use crate::call::Refusal;
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
@@ -91,7 +91,10 @@ impl App {
     fn challenge_again(&self, reason: &PaymentRefusal, body: &Bytes) -> Response {
         match self.inner.desk.quote(body) {
             Ok(call) => self.challenge(&call, reason),
-            Err(Refusal::Payment(_)) => ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string()).into_response(),
+            Err(Refusal::Payment(_)) => {
+                ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string())
+                    .into_response()
+            }
             Err(other) => self.refused(&other, body),
         }
     }
@@ -99,11 +102,16 @@ impl App {
     /// A settlement that failed: 402 with the payment response and without offers (x402 HTTP transport).
     fn settlement_failed(&self, reason: &str, payer: Address, version: Version) -> Response {
         let rail = self.inner.desk.rail();
-        let failed = rail.failure_response(Some(payer), reason, version).to_header();
+        let failed = rail
+            .failure_response(Some(payer), reason, version)
+            .to_header();
         let message = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
         let error = ApiError::new(StatusCode::PAYMENT_REQUIRED, "settlement_failed", message);
         let mut response = error.into_response();
-        if let Some(value) = failed.ok().and_then(|value| HeaderValue::try_from(value).ok()) {
+        if let Some(value) = failed
+            .ok()
+            .and_then(|value| HeaderValue::try_from(value).ok())
+        {
             let name = match version {
                 Version::V1 => X_PAYMENT_RESPONSE,
                 Version::V2 => PAYMENT_RESPONSE,
@@ -137,25 +145,51 @@ fn name(refusal: &Refusal) -> &'static str {
 /// An upstream's failure in OpenAI's shape. Its 402 and 401 are our unpaid bill and our key: 503.
 fn upstream(failure: &UpstreamFailure) -> Response {
     let nothing = "Nothing was charged.";
-    let error = |status, code, message: &str| ApiError::new(status, code, format!("{message} {nothing}"));
+    let error =
+        |status, code, message: &str| ApiError::new(status, code, format!("{message} {nothing}"));
     let (status, body, retry_after) = match failure {
-        UpstreamFailure::Refused { status, body, retry_after } => (*status, body, retry_after),
+        UpstreamFailure::Refused {
+            status,
+            body,
+            retry_after,
+        } => (*status, body, retry_after),
         UpstreamFailure::TimedOut => {
-            return error(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream did not answer in time.").into_response();
+            return error(
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "The upstream did not answer in time.",
+            )
+            .into_response();
         }
         other => {
-            return error(StatusCode::BAD_GATEWAY, "upstream_failed", &format!("No answer: {other}.")).into_response();
+            return error(
+                StatusCode::BAD_GATEWAY,
+                "upstream_failed",
+                &format!("No answer: {other}."),
+            )
+            .into_response();
         }
     };
     match status {
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-            match serde_json::from_slice::<Value>(body) {
-                Ok(body) if body.get("error").is_some() => (status, Json(body)).into_response(),
-                _ => error(status, "upstream_refused", "The upstream refused this request.").into_response(),
-            }
-        }
+        StatusCode::BAD_REQUEST
+        | StatusCode::NOT_FOUND
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => match serde_json::from_slice::<Value>(body) {
+            Ok(body) if body.get("error").is_some() => (status, Json(body)).into_response(),
+            _ => error(
+                status,
+                "upstream_refused",
+                "The upstream refused this request.",
+            )
+            .into_response(),
+        },
         StatusCode::TOO_MANY_REQUESTS => {
-            let mut response = error(status, "upstream_rate_limited", "The upstream takes no more requests right now.").into_response();
+            let mut response = error(
+                status,
+                "upstream_rate_limited",
+                "The upstream takes no more requests right now.",
+            )
+            .into_response();
             let seconds = retry_after.clone().unwrap_or(HeaderValue::from_static("1"));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
             response
@@ -163,8 +197,19 @@ fn upstream(failure: &UpstreamFailure) -> Response {
         StatusCode::PAYMENT_REQUIRED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             tracing::error!(%status, "the upstream refuses our account: check its key and balance");
             let message = "The upstream is not available to this gateway right now.";
-            error(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", message).retry_after("30").into_response()
+            error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "upstream_unavailable",
+                message,
+            )
+            .retry_after("30")
+            .into_response()
         }
-        _ => error(StatusCode::BAD_GATEWAY, "upstream_failed", "The upstream failed.").into_response(),
+        _ => error(
+            StatusCode::BAD_GATEWAY,
+            "upstream_failed",
+            "The upstream failed.",
+        )
+        .into_response(),
     }
 }

@@ -4,6 +4,12 @@ use tokio::net::TcpListener;
 
 /// Serves the gateway until `shutdown` resolves; connections under way are finished by then or cut
 /// when the process ends, and their calls go on without them.
-pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    axum::serve(listener, app.routes()).with_graceful_shutdown(shutdown).await
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, app.routes())
+        .with_graceful_shutdown(shutdown)
+        .await
 }

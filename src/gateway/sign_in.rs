@@ -38,19 +38,24 @@ impl Nonces {
 
 impl App {
     /// Who signed this request for `path`; without a good sign-in, the answer that asks for one.
-    pub(super) fn signed_in(&self, headers: &HeaderMap, path: &str) -> Result<Address, Box<Response>> {
+    pub(super) fn signed_in(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+    ) -> Result<Address, Box<Response>> {
         let Some(value) = headers.get(siwx::HEADER) else {
             return Err(Box::new(self.ask_to_sign_in(path)));
         };
-        self.check(value.to_str().unwrap_or_default()).map_err(|error| {
-            let body = json!({"error": {
-                "message": error.to_string(),
-                "type": "authentication_error",
-                "param": siwx::HEADER,
-                "code": error.reason(),
-            }});
-            Box::new((StatusCode::UNAUTHORIZED, Json(body)).into_response())
-        })
+        self.check(value.to_str().unwrap_or_default())
+            .map_err(|error| {
+                let body = json!({"error": {
+                    "message": error.to_string(),
+                    "type": "authentication_error",
+                    "param": siwx::HEADER,
+                    "code": error.reason(),
+                }});
+                Box::new((StatusCode::UNAUTHORIZED, Json(body)).into_response())
+            })
     }
 
     fn check(&self, header: &str) -> Result<Address, SiwxError> {
@@ -62,7 +67,9 @@ impl App {
             now,
         };
         let signed = siwx::verify(&siwx::parse(header)?, &expected)?;
-        self.inner.nonces.burn(&signed.nonce, signed.stale_after, now)?;
+        self.inner
+            .nonces
+            .burn(&signed.nonce, signed.stale_after, now)?;
         Ok(signed.address)
     }
 
@@ -71,7 +78,10 @@ impl App {
         let origin = &self.inner.origin;
         let url = format!("{origin}{path}");
         let challenge = SiwxChallenge {
-            domain: origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned(),
+            domain: origin
+                .split_once("://")
+                .map_or(origin.as_str(), |(_, host)| host)
+                .to_owned(),
             uri: url.clone(),
             version: "1".to_owned(),
             nonce: hex::encode(rand::random::<[u8; 16]>()),

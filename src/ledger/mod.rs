@@ -23,9 +23,9 @@ pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;
 pub use machine::{
-    Attempt, Broadcast, CallId, CallState, CallSummary, Capture, Credit, CreditKey, Digest32, EntityId,
-    Event, Hold, IdError, ReplayKey, RequestHash, SettleWhen, Settlement, Takes, TransitionError,
-    VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
+    Attempt, Broadcast, CallId, CallState, CallSummary, Capture, Credit, CreditKey, Digest32,
+    EntityId, Event, Hold, IdError, ReplayKey, RequestHash, SettleWhen, Settlement, Takes,
+    TransitionError, VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
 };
 pub use store::{
     Head, MemoryDisk, MemoryFault, MemoryStore, Pair, SledStore, Store, StoreError, Write,

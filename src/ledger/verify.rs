@@ -4,8 +4,8 @@ use super::batch::{CreditEntry, decode};
 use super::keys;
 use super::log::LogEntry;
 use super::machine::{
-    CallId, CallState, Credit, CreditKey, Digest32, EntityId, Event, ReplayKey,
-    TransitionError, WithdrawalId, WithdrawalState, Work,
+    CallId, CallState, Credit, CreditKey, Digest32, EntityId, Event, ReplayKey, TransitionError,
+    WithdrawalId, WithdrawalState, Work,
 };
 use super::store::{Head, Pair, Store, StoreError};
 use crate::money::AmountError;

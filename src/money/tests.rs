@@ -6,12 +6,29 @@ fn rates_are_read_from_text_exactly() {
     let per_million = |t| Rate::from_usd_per_million_text(t).map(Rate::pico);
     assert_eq!(per_million("0.28"), Ok(280_000));
     assert_eq!(per_million("0.000001"), Ok(1));
-    assert!(matches!(per_million("0.0000001"), Err(DecimalError::TooFine(..))));
-    assert!(matches!(per_million("-1"), Err(DecimalError::NotDecimal(_))));
+    assert!(matches!(
+        per_million("0.0000001"),
+        Err(DecimalError::TooFine(..))
+    ));
+    assert!(matches!(
+        per_million("-1"),
+        Err(DecimalError::NotDecimal(_))
+    ));
     let per_token = |t| Rate::from_usd_per_token_text(t).map(Rate::pico);
     assert_eq!(per_token("2.8e-08"), Ok(28_000));
     assert_eq!(per_token("1E-6"), Ok(1_000_000));
-    for bad in ["", ".", "e5", "1e", "0x1", " 1", "1_000", "+1", "NaN", "1e999999999999"] {
+    for bad in [
+        "",
+        ".",
+        "e5",
+        "1e",
+        "0x1",
+        " 1",
+        "1_000",
+        "+1",
+        "NaN",
+        "1e999999999999",
+    ] {
         assert!(per_token(bad).is_err(), "{bad:?} was read as a rate");
     }
 }
@@ -20,7 +37,10 @@ fn rates_are_read_from_text_exactly() {
 fn usd_becomes_units_with_one_rounding_up() {
     let units = |pico, d| {
         let d = AssetDecimals::try_from(d).ok()?;
-        Pusd::from_pico(pico).to_units_ceil(d).ok().map(Units::atomic)
+        Pusd::from_pico(pico)
+            .to_units_ceil(d)
+            .ok()
+            .map(Units::atomic)
     };
     assert_eq!(units(0, 6), Some(0));
     assert_eq!(units(1, 6), Some(1));
@@ -32,16 +52,27 @@ fn usd_becomes_units_with_one_rounding_up() {
 
 #[test]
 fn the_wire_form_is_a_canonical_decimal_string() {
-    assert_eq!(serde_json::to_string(&Units::from_atomic(12)).ok().as_deref(), Some("\"12\""));
+    assert_eq!(
+        serde_json::to_string(&Units::from_atomic(12))
+            .ok()
+            .as_deref(),
+        Some("\"12\"")
+    );
     for bad in ["\"01\"", "12", "\"-1\"", "\"\"", "\"1.0\"", "\"+1\""] {
-        assert!(serde_json::from_str::<Units>(bad).is_err(), "{bad} was accepted");
+        assert!(
+            serde_json::from_str::<Units>(bad).is_err(),
+            "{bad} was accepted"
+        );
     }
 }
 
 #[test]
 fn amounts_print_as_people_write_them() {
     assert_eq!(Pusd::from_pico(42_000_000).usd_text(), "0.000042");
-    assert_eq!(Units::from_atomic(1_500_000).asset_text(AssetDecimals::USDC), "1.5");
+    assert_eq!(
+        Units::from_atomic(1_500_000).asset_text(AssetDecimals::USDC),
+        "1.5"
+    );
     assert_eq!(Units::ZERO.asset_text(AssetDecimals::USDC), "0");
 }
 

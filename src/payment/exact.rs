@@ -6,7 +6,9 @@ use crate::config::{AssetConfig, PaymentConfig};
 use crate::ledger::{Hold, ReplayKey};
 use crate::money::Units;
 use crate::protocol::eip3009::{self, Proof, Terms};
-use crate::protocol::x402::{Credential, EXACT, Requirements, SettleResponse, Version, offer_matches};
+use crate::protocol::x402::{
+    Credential, EXACT, Requirements, SettleResponse, Version, offer_matches,
+};
 use crate::protocol::{Network, Refusal};
 use alloy::primitives::{Address, U256};
 use serde_json::{Map, Value};
@@ -57,7 +59,13 @@ impl Authorized {
 
 impl ExactRail {
     /// The rail of a configuration; `relayer` is the account that will settle.
-    pub fn new(rpc: Rpc, network: Network, asset: &AssetConfig, payment: &PaymentConfig, relayer: Address) -> Self {
+    pub fn new(
+        rpc: Rpc,
+        network: Network,
+        asset: &AssetConfig,
+        payment: &PaymentConfig,
+        relayer: Address,
+    ) -> Self {
         Self {
             rpc,
             network,
@@ -132,7 +140,12 @@ impl ExactRail {
     /// Judges a payment of `amount` without asking the chain: terms first, then the signature.
     ///
     /// Costs one signature recovery at most, so it runs off the reactor's threads.
-    pub fn check(&self, credential: &Credential, amount: Units, now_s: u64) -> Result<Proof, Refusal> {
+    pub fn check(
+        &self,
+        credential: &Credential,
+        amount: Units,
+        now_s: u64,
+    ) -> Result<Proof, Refusal> {
         let terms = self.terms(amount);
         eip3009::check_terms(credential, &terms, now_s)?;
         eip3009::check_signature(credential, &terms)
@@ -157,10 +170,14 @@ impl ExactRail {
             signature: credential.signature.clone().into(),
             digest: eip3009::digest(authorization, &self.terms(amount)),
         };
-        let preflight = self.rpc.preflight(&transfer, self.relayer).await.map_err(|error| {
-            tracing::warn!(%error, "the chain cannot be asked about a payment");
-            AuthorizeFailure::Unknown
-        })?;
+        let preflight = self
+            .rpc
+            .preflight(&transfer, self.relayer)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "the chain cannot be asked about a payment");
+                AuthorizeFailure::Unknown
+            })?;
         judge(&preflight, proof, transfer.value).map_err(AuthorizeFailure::Refused)?;
         Ok(Authorized {
             payer: authorization.from,
@@ -182,7 +199,13 @@ impl ExactRail {
     }
 
     /// What the header of a paid answer says.
-    pub fn settle_response(&self, payer: Address, amount: Units, transaction: &str, version: Version) -> SettleResponse {
+    pub fn settle_response(
+        &self,
+        payer: Address,
+        amount: Units,
+        transaction: &str,
+        version: Version,
+    ) -> SettleResponse {
         SettleResponse {
             success: true,
             error_reason: None,
@@ -197,7 +220,12 @@ impl ExactRail {
     }
 
     /// What the header of a failed settlement says.
-    pub fn failure_response(&self, payer: Option<Address>, reason: &str, version: Version) -> SettleResponse {
+    pub fn failure_response(
+        &self,
+        payer: Option<Address>,
+        reason: &str,
+        version: Version,
+    ) -> SettleResponse {
         SettleResponse {
             success: false,
             error_reason: Some(reason.to_owned()),

@@ -74,8 +74,8 @@ impl Settlements {
         rail: &ExactRail,
         (relayer, events): (Relayer, mpsc::Receiver<LaneEvent>),
         payout: Option<(Relayer, mpsc::Receiver<LaneEvent>)>,
-        metrics: Arc<Metrics>,
-        settled: mpsc::Sender<CallId>,
+        metrics: &Arc<Metrics>,
+        settled: &mpsc::Sender<CallId>,
     ) -> Self {
         let waiting = Waiting::default();
         let (payout, payout_events) = payout.unzip();
@@ -83,7 +83,7 @@ impl Settlements {
             let listener = Listener {
                 ledger: ledger.clone(),
                 waiting: Arc::clone(&waiting),
-                metrics: Arc::clone(&metrics),
+                metrics: Arc::clone(metrics),
                 settled: settled.clone(),
                 sent_at: HashMap::new(),
             };
@@ -95,7 +95,7 @@ impl Settlements {
                 payout,
                 asset: rail.asset().address,
                 waiting,
-                metrics,
+                metrics: Arc::clone(metrics),
             }),
         }
     }
@@ -109,7 +109,11 @@ impl Settlements {
             };
         };
         let lane = &self.inner.relayer;
-        let previous = state.settlement.broadcast().map(sent_before).unwrap_or_default();
+        let previous = state
+            .settlement
+            .broadcast()
+            .map(sent_before)
+            .unwrap_or_default();
         let taken = if previous.is_empty() {
             lane.submit(job).await.is_ok()
         } else {
@@ -134,11 +138,21 @@ impl Settlements {
             tracing::error!(%id, "a stored withdrawal cannot be read");
             return;
         };
-        let previous = state.settlement.broadcast().map(sent_before).unwrap_or_default();
+        let previous = state
+            .settlement
+            .broadcast()
+            .map(sent_before)
+            .unwrap_or_default();
         let taken = if previous.is_empty() {
-            lane.submit(job).await.map(drop).map_err(|error| error.to_string())
+            lane.submit(job)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         } else {
-            lane.resume(job, previous).await.map(drop).map_err(|error| error.to_string())
+            lane.resume(job, previous)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         };
         if let Err(error) = taken {
             tracing::error!(%id, error, "a withdrawal was not taken up");
@@ -165,7 +179,11 @@ impl Settlements {
 
     fn wait_for(&self, id: &str) -> oneshot::Receiver<Settlement> {
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self
+            .inner
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         waiting.entry(id.to_owned()).or_default().push(sender);
         self.inner.metrics.settlement("submitted");
         receiver
@@ -230,7 +248,12 @@ fn call_job(hold: &Hold) -> Option<Job> {
     })
 }
 
-fn payout_job(id: &WithdrawalId, state: &WithdrawalState, asset: Address, from: Address) -> Option<Job> {
+fn payout_job(
+    id: &WithdrawalId,
+    state: &WithdrawalState,
+    asset: Address,
+    from: Address,
+) -> Option<Job> {
     let to: Address = state.withdrawal.payer.parse().ok()?;
     let value = U256::from(state.withdrawal.amount.atomic());
     let call = IEip3009Token::transferCall { to, value };
@@ -238,7 +261,12 @@ fn payout_job(id: &WithdrawalId, state: &WithdrawalState, asset: Address, from: 
         id: id.to_string(),
         to: asset,
         calldata: call.abi_encode().into(),
-        expect: Expect { asset, from, to, value },
+        expect: Expect {
+            asset,
+            from,
+            to,
+            value,
+        },
         authorization: None,
     })
 }
@@ -262,7 +290,9 @@ pub struct LedgerOutbox(pub Ledger);
 impl Outbox for LedgerOutbox {
     fn sent<'a>(&'a self, job_id: &'a str, sent: Sent) -> BoxFuture<'a, Result<(), OutboxRefusal>> {
         Box::pin(async move {
-            let id: EntityId = job_id.parse().map_err(|_| OutboxRefusal("no such id".to_owned()))?;
+            let id: EntityId = job_id
+                .parse()
+                .map_err(|_| OutboxRefusal("no such id".to_owned()))?;
             let event = Event::SettlementSent {
                 relayer: format!("{:#x}", sent.relayer),
                 lane_nonce: sent.lane_nonce,
@@ -310,7 +340,10 @@ impl Listener {
                     self.metrics.settled_in(sent.elapsed());
                 }
                 let transaction = format!("{:#x}", settled.transaction);
-                (confirmed(&settled), Some(Settlement::Confirmed { transaction }))
+                (
+                    confirmed(&settled),
+                    Some(Settlement::Confirmed { transaction }),
+                )
             }
             LaneEventKind::Failed(reason) => {
                 self.metrics.settlement("failed");

@@ -47,7 +47,11 @@ impl std::fmt::Debug for UpstreamAnswer {
 }
 
 impl Endpoint {
-    pub(super) fn new(client: reqwest::Client, upstream: &UpstreamConfig, model: &ModelConfig) -> Self {
+    pub(super) fn new(
+        client: reqwest::Client,
+        upstream: &UpstreamConfig,
+        model: &ModelConfig,
+    ) -> Self {
         Self {
             model: model.clone(),
             upstream: upstream.name.clone(),
@@ -68,7 +72,11 @@ impl Endpoint {
     /// Sends a body and waits for the head of the answer.
     ///
     /// Fails with the reason when nothing usable came: then no byte has reached the caller.
-    pub async fn send(&self, headers: HeaderMap, body: Bytes) -> Result<UpstreamAnswer, UpstreamFailure> {
+    pub async fn send(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<UpstreamAnswer, UpstreamFailure> {
         let mut request = self.client.post(&self.url).headers(headers).body(body);
         request = request
             .header(header::CONTENT_TYPE, "application/json")
@@ -97,9 +105,15 @@ impl Endpoint {
         })
     }
 
-    fn bounded(&self, answer: reqwest::Response) -> BoxStream<'static, Result<Bytes, UpstreamFailure>> {
+    fn bounded(
+        &self,
+        answer: reqwest::Response,
+    ) -> BoxStream<'static, Result<Bytes, UpstreamFailure>> {
         let idle = self.idle_timeout;
-        let body = answer.bytes_stream().map_err(|error| UpstreamFailure::of(&error)).boxed();
+        let body = answer
+            .bytes_stream()
+            .map_err(|error| UpstreamFailure::of(&error))
+            .boxed();
         futures::stream::unfold(Some(body), move |body| async move {
             let mut body = body?;
             match timeout(idle, body.next()).await {

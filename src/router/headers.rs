@@ -53,7 +53,11 @@ const PRIVATE: [&str; 26] = [
 /// The caller's headers that may go to an upstream.
 pub fn forwardable_request_headers(from: &HeaderMap) -> HeaderMap {
     let mut kept = crossing(from);
-    for name in [header::ACCEPT_ENCODING, header::CONTENT_TYPE, header::USER_AGENT] {
+    for name in [
+        header::ACCEPT_ENCODING,
+        header::CONTENT_TYPE,
+        header::USER_AGENT,
+    ] {
         kept.remove(name);
     }
     kept
@@ -62,7 +66,12 @@ pub fn forwardable_request_headers(from: &HeaderMap) -> HeaderMap {
 /// An upstream's headers that may go to the caller.
 pub(super) fn passable_answer_headers(from: &HeaderMap) -> HeaderMap {
     let mut kept = crossing(from);
-    for name in [header::SERVER, header::DATE, header::LOCATION, header::ALT_SVC] {
+    for name in [
+        header::SERVER,
+        header::DATE,
+        header::LOCATION,
+        header::ALT_SVC,
+    ] {
         kept.remove(name);
     }
     kept
@@ -105,7 +114,10 @@ mod tests {
         from.append("groat-call-id", "1".parse().expect("a value"));
         from.append("x-title", "kept".parse().expect("a value"));
         let kept = forwardable_request_headers(&from);
-        assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-title"]);
+        assert_eq!(
+            kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-title"]
+        );
         assert_eq!(passable_answer_headers(&from).len(), 1);
     }
 }

@@ -79,26 +79,80 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&self) {
-        let mut registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut registry = self
+            .registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let r = &mut *registry;
-        r.register("challenges", "402 answers to requests without a payment", self.challenges.clone());
-        r.register("refusals", "Requests refused, by reason", self.refusals.clone());
-        r.register("calls", "Calls held, by model and how they ended", self.calls.clone());
-        r.register("tokens", "Tokens billed, by model and class", self.tokens.clone());
-        r.register("charged_units", "Charged, in the asset's atomic units", self.charged.clone());
-        r.register("credited_units", "Booked as credit, in the asset's atomic units", self.credited.clone());
-        r.register("cache_saving_pusd", "Saved by provider caches, in 10^-12 USD", self.cache_saving_pusd.clone());
-        r.register("over_quote", "Bills above the quote; the payer paid the quote", self.over_quote.clone());
-        r.register("settlements", "Settlements, by outcome", self.settlements.clone());
-        r.register("calls_running", "Calls under way", self.calls_running.clone());
-        r.register("first_byte_seconds", "Upstream time to the first byte", self.first_byte_seconds.clone());
-        r.register("settlement_seconds", "Time from sending a settlement to its confirmation", self.settlement_seconds.clone());
+        r.register(
+            "challenges",
+            "402 answers to requests without a payment",
+            self.challenges.clone(),
+        );
+        r.register(
+            "refusals",
+            "Requests refused, by reason",
+            self.refusals.clone(),
+        );
+        r.register(
+            "calls",
+            "Calls held, by model and how they ended",
+            self.calls.clone(),
+        );
+        r.register(
+            "tokens",
+            "Tokens billed, by model and class",
+            self.tokens.clone(),
+        );
+        r.register(
+            "charged_units",
+            "Charged, in the asset's atomic units",
+            self.charged.clone(),
+        );
+        r.register(
+            "credited_units",
+            "Booked as credit, in the asset's atomic units",
+            self.credited.clone(),
+        );
+        r.register(
+            "cache_saving_pusd",
+            "Saved by provider caches, in 10^-12 USD",
+            self.cache_saving_pusd.clone(),
+        );
+        r.register(
+            "over_quote",
+            "Bills above the quote; the payer paid the quote",
+            self.over_quote.clone(),
+        );
+        r.register(
+            "settlements",
+            "Settlements, by outcome",
+            self.settlements.clone(),
+        );
+        r.register(
+            "calls_running",
+            "Calls under way",
+            self.calls_running.clone(),
+        );
+        r.register(
+            "first_byte_seconds",
+            "Upstream time to the first byte",
+            self.first_byte_seconds.clone(),
+        );
+        r.register(
+            "settlement_seconds",
+            "Time from sending a settlement to its confirmation",
+            self.settlement_seconds.clone(),
+        );
     }
 
     /// The exposition text (OpenMetrics).
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = self
+            .registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         // Writing into a string cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
@@ -159,7 +213,9 @@ impl Metrics {
 
     /// Counts what became of a settlement: `sent`, `confirmed`, `failed` or `reorged`.
     pub fn settlement(&self, outcome: &'static str) {
-        self.settlements.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.settlements
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
     }
 
     /// Notes how long an upstream took to its first byte.

@@ -37,6 +37,10 @@ pub enum DevError {
     Chain(#[from] ChainError),
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where a tool lies is no setting of the gateway"
+)]
 /// Finds anvil: `GROAT_ANVIL`, then `PATH`, then where `./scripts/setup` puts it.
 pub fn locate_anvil() -> Result<PathBuf, DevError> {
     locate(&|name| std::env::var_os(name)).ok_or(DevError::NoAnvil)

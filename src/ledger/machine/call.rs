@@ -161,7 +161,9 @@ impl CallState {
         CreditKey::of(&hold.payer, &hold.network, &hold.asset)?;
         signed(hold.ceiling)?;
         if hold.takes == Takes::Charged && hold.settle_when != SettleWhen::After {
-            return Err(TransitionError::Malformed { field: "settle_when" });
+            return Err(TransitionError::Malformed {
+                field: "settle_when",
+            });
         }
         if hold.held > hold.ceiling {
             return Err(TransitionError::HeldAboveCeiling {
@@ -230,7 +232,11 @@ impl CallState {
             | Event::SettlementConfirmed { .. }
             | Event::SettlementFailed { .. }
             | Event::SettlementReorged { .. } => {
-                next.settlement = self.settlement.apply(event, self.settlement_due(), PaidOnceBy::Authorization)?;
+                next.settlement = self.settlement.apply(
+                    event,
+                    self.settlement_due(),
+                    PaidOnceBy::Authorization,
+                )?;
             }
             Event::Held(_) => return Err(TransitionError::AlreadyExists),
             Event::WithdrawalRequested(_) => {

@@ -124,7 +124,8 @@ impl Settlement {
                 Broadcast::after(None, event, once).map(|broadcast| Self::Sent { broadcast })
             }
             (Self::Sent { broadcast }, Event::SettlementSent { .. }) => {
-                Broadcast::after(Some(broadcast), event, once).map(|broadcast| Self::Sent { broadcast })
+                Broadcast::after(Some(broadcast), event, once)
+                    .map(|broadcast| Self::Sent { broadcast })
             }
             (Self::None | Self::Sent { .. }, Event::SettlementFailed { reason, at_ms }) => {
                 Ok(Self::Failed {
@@ -152,7 +153,9 @@ impl Settlement {
             (
                 Self::Confirmed { broadcast, .. } | Self::Failed { broadcast, .. },
                 Event::SettlementReorged { .. },
-            ) => Ok(broadcast.clone().map_or(Self::None, |broadcast| Self::Sent { broadcast })),
+            ) => Ok(broadcast
+                .clone()
+                .map_or(Self::None, |broadcast| Self::Sent { broadcast })),
             _ => Err(TransitionError::SettlementOutOfOrder {
                 event: name,
                 state: self.name(),
@@ -173,7 +176,11 @@ impl Settlement {
 }
 
 impl Broadcast {
-    fn after(before: Option<&Self>, event: &Event, once: PaidOnceBy) -> Result<Self, TransitionError> {
+    fn after(
+        before: Option<&Self>,
+        event: &Event,
+        once: PaidOnceBy,
+    ) -> Result<Self, TransitionError> {
         let Event::SettlementSent {
             relayer,
             lane_nonce,
@@ -182,7 +189,9 @@ impl Broadcast {
             at_ms,
         } = event
         else {
-            return Err(TransitionError::OtherKind { event: event.name() });
+            return Err(TransitionError::OtherKind {
+                event: event.name(),
+            });
         };
         let mut attempts = before.map(|b| b.attempts.clone()).unwrap_or_default();
         let same_lane = |a: &Attempt| a.relayer == *relayer && a.lane_nonce == *lane_nonce;

@@ -225,18 +225,27 @@ fn rule_8_a_settlement_is_resent_under_its_own_nonce_only() {
     let request = Event::WithdrawalRequested(withdrawal(1, 1, 5));
     let payout = |events: &[Event]| {
         let requested = WithdrawalState::apply(None, &request);
-        events.iter().fold(requested, |s, e| WithdrawalState::apply(Some(&s?), e))
+        events
+            .iter()
+            .fold(requested, |s, e| WithdrawalState::apply(Some(&s?), e))
     };
     let resent = |nonce| payout(&[sent(4, "0x1"), sent(nonce, "0x2")]);
     assert_eq!(resent(5), Err(TransitionError::LaneChanged));
     let state = resent(4).unwrap();
     let broadcast = state.settlement.broadcast().unwrap();
-    let hashes: Vec<&str> = broadcast.attempts.iter().map(|a| a.transaction.as_str()).collect();
+    let hashes: Vec<&str> = broadcast
+        .attempts
+        .iter()
+        .map(|a| a.transaction.as_str())
+        .collect();
     assert_eq!(hashes, ["0x1", "0x2"]);
     let again = payout(&[sent(4, "0x1"), confirmed(), REORGED, sent(5, "0x3")]);
     assert_eq!(again, Err(TransitionError::LaneChanged));
     let authorized = run(SettleWhen::Before, &[sent(4, "0x1"), sent(5, "0x2")]);
-    assert!(authorized.is_ok(), "an authorization pays once under any nonce");
+    assert!(
+        authorized.is_ok(),
+        "an authorization pays once under any nonce"
+    );
     let bumps: Vec<Event> = (0..65).map(|n| sent(4, &format!("0x{n}"))).collect();
     assert_eq!(
         run(SettleWhen::Before, &bumps),
