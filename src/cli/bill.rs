@@ -28,28 +28,28 @@ pub(super) fn print_bill(receipt: &ReceiptBody) {
         println!("  {:<16} {} basis points", "markup", receipt.markup_bps);
     }
     println!(
-        "  {:<16} {:>36} USD",
+        "  {:<16} {:>42} USD",
         "without cache",
         receipt.list_pusd.usd_text()
     );
     println!(
-        "  {:<16} {:>36} USD",
+        "  {:<16} {:>42} USD",
         "cache saving",
         receipt.cache_saving_pusd.usd_text()
     );
     println!(
-        "  {:<16} {:>36} USD",
+        "  {:<16} {:>42} USD",
         "total",
         receipt.total_pusd.usd_text()
     );
     println!(
-        "  {:<16} {:>36} USDC, of {} held",
+        "  {:<16} {:>42} USDC, of {} held",
         "charged",
         receipt.charged.asset_text(decimals),
         receipt.held.asset_text(decimals)
     );
     println!(
-        "  {:<16} {:>36} USDC, your credit",
+        "  {:<16} {:>42} USDC, your credit",
         "owed back",
         receipt.credited.asset_text(decimals)
     );
