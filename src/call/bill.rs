@@ -9,6 +9,12 @@ use crate::pricing::{self, Bill, Line};
 use crate::stats::Metrics;
 use serde_json::{json, value::RawValue};
 
+/// The longest usage object that a receipt carries, in bytes; a longer one is billed all the same.
+const RAW_USAGE_BYTES_MAX: usize = 8 << 10;
+
+/// The longest name of an answering model that is kept, in characters.
+const MODEL_CHARS_MAX: usize = 256;
+
 /// What a call used, what that costs, and how it was found out.
 #[derive(Debug)]
 pub(super) struct Billing {
@@ -31,6 +37,13 @@ pub(super) fn bill(
     decimals: AssetDecimals,
 ) -> Result<Billing, AmountError> {
     let mut flags: Vec<String> = reading.flags.iter().map(wire_name).collect();
+    let raw_usage = reading
+        .raw_usage
+        .clone()
+        .filter(|raw| raw.len() <= RAW_USAGE_BYTES_MAX);
+    if raw_usage.is_none() && reading.raw_usage.is_some() {
+        flags.push("raw_usage_too_long".to_owned());
+    }
     if !complete {
         flags.push("upstream_cut".to_owned());
     }
@@ -47,8 +60,11 @@ pub(super) fn bill(
     Ok(Billing {
         usage,
         source,
-        raw_usage: reading.raw_usage.clone(),
-        answered_model: reading.model.clone(),
+        raw_usage,
+        answered_model: reading
+            .model
+            .as_ref()
+            .map(|model| model.chars().take(MODEL_CHARS_MAX).collect()),
         charged: due.min(call.ceiling),
         over_quote: due > call.ceiling,
         bill,

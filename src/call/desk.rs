@@ -443,7 +443,7 @@ async fn attempt(
     let hold = hold(&shared, id, &call, &credential, &authorized);
     shared.registry().calls.insert(id, Arc::clone(&running));
     match shared.ledger.hold(hold).await {
-        Ok(()) => {}
+        Ok(()) => running.held(id),
         Err(
             HoldRefused::Taken { call: taken, .. }
             | HoldRefused::PaymentIdTaken { call: taken, .. },

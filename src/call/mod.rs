@@ -19,3 +19,4 @@ pub use quote::QuotedCall;
 pub use receipts::Receipts;
 pub use refusal::Refusal;
 pub use running::{Head, Listener};
+pub use task::CALL_ID;

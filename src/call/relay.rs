@@ -5,6 +5,8 @@ use crate::json::JsonError;
 use crate::metering::{
     Dialect, Reading, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members,
 };
+use crate::router::UpstreamFailure;
+use bytes::Bytes;
 
 /// The state of one stream being passed on.
 #[derive(Debug)]
@@ -13,12 +15,19 @@ pub(super) struct StreamRelay {
     meter: StreamMeter,
     /// Whether the caller asked for usage; if not, the chunk that was asked for on its behalf is taken out.
     usage_wanted: bool,
+    /// Bytes that may still be passed on.
+    bytes_left: usize,
+    /// What may leave now.
+    ready: Vec<u8>,
     /// The latest event with usage, kept back until it is known to be the last.
     held: Option<SseEvent>,
+    /// What ends the stream; it leaves after the usage.
     ending: Vec<u8>,
     begun: bool,
     done: bool,
     failed: bool,
+    over: bool,
+    cut: Option<UpstreamFailure>,
 }
 
 /// How a stream ended, with the bytes that go out once the bill is known.
@@ -26,33 +35,51 @@ pub(super) struct StreamRelay {
 pub(super) struct Ending {
     /// What the provider said it used.
     pub(super) reading: Reading,
-    /// Whether the provider ended the stream itself.
+    /// Whether the provider ended the stream itself, and well.
     pub(super) complete: bool,
+    failed: bool,
+    cut: Option<UpstreamFailure>,
     usage_event: Option<SseEvent>,
     rest: Vec<u8>,
 }
 
 impl StreamRelay {
-    pub(super) fn new(dialect: Dialect, usage_wanted: bool) -> Self {
+    pub(super) fn new(dialect: Dialect, usage_wanted: bool, bytes_max: usize) -> Self {
         Self {
             scanner: SseScanner::default(),
             meter: StreamMeter::new(dialect),
             usage_wanted,
+            bytes_left: bytes_max,
+            ready: Vec::new(),
             held: None,
             ending: Vec::new(),
             begun: false,
             done: false,
             failed: false,
+            over: false,
+            cut: None,
         }
     }
 
-    /// Takes bytes of the upstream and gives those that may leave now.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(bytes.len());
-        for event in self.scanner.push(bytes) {
-            self.event(event, &mut out);
+    /// Takes the next piece of the upstream's stream, or its end.
+    pub(super) fn take(&mut self, next: Option<Result<Bytes, UpstreamFailure>>) {
+        let bytes = match next {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(failure)) => return self.end(Some(failure)),
+            None => return self.end(None),
+        };
+        match self.bytes_left.checked_sub(bytes.len()) {
+            Some(left) => self.bytes_left = left,
+            None => return self.end(Some(UpstreamFailure::TooLarge)),
         }
-        out
+        for event in self.scanner.push(&bytes) {
+            self.event(event);
+        }
+    }
+
+    /// What may leave now.
+    pub(super) fn ready(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.ready)
     }
 
     /// Whether the answer proper has begun: comments and an error event are no answer.
@@ -60,30 +87,48 @@ impl StreamRelay {
         self.begun
     }
 
-    /// Whether the provider sent an error event.
-    pub(super) fn failed(&self) -> bool {
-        self.failed
+    /// Whether nothing more will come.
+    pub(super) fn over(&self) -> bool {
+        self.over
     }
 
-    /// Ends the stream; many providers leave out the last blank line.
-    pub(super) fn finish(mut self) -> Ending {
-        let mut rest = Vec::new();
-        if let Some(event) = std::mem::take(&mut self.scanner).finish() {
-            self.event(event, &mut rest);
+    /// Why there will be no answer, of a stream that has not begun.
+    pub(super) fn failure(&self) -> Option<UpstreamFailure> {
+        let malformed = |text: &str| Some(UpstreamFailure::Malformed(text.to_owned()));
+        match &self.cut {
+            Some(failure) => Some(failure.clone()),
+            None if self.failed => malformed("an error event came before the answer"),
+            None if self.over => malformed("the stream holds no answer"),
+            None => None,
         }
-        rest.append(&mut self.ending);
-        self.ending = rest;
+    }
+
+    /// Ends the stream.
+    pub(super) fn finish(self) -> Ending {
         let reading = self.meter.reading();
         let unfinished = reading.flags.contains(&UsageFlag::Unfinished);
         Ending {
             reading,
-            complete: (self.done || !unfinished) && !self.failed,
+            complete: (self.done || !unfinished) && !self.failed && self.cut.is_none(),
+            failed: self.failed,
+            cut: self.cut,
             usage_event: self.held,
             rest: self.ending,
         }
     }
 
-    fn event(&mut self, event: SseEvent, out: &mut Vec<u8>) {
+    /// Many providers leave out the last blank line, so what is left is read as an event.
+    fn end(&mut self, cut: Option<UpstreamFailure>) {
+        self.over = true;
+        self.cut = cut;
+        if self.cut.is_none()
+            && let Some(event) = std::mem::take(&mut self.scanner).finish()
+        {
+            self.event(event);
+        }
+    }
+
+    fn event(&mut self, event: SseEvent) {
         let seen = self.meter.see(&event);
         match seen {
             Seen::Done => self.done = true,
@@ -94,7 +139,7 @@ impl StreamRelay {
         match seen {
             Seen::UsageOnly | Seen::Usage => {
                 if let Some(earlier) = self.held.replace(event) {
-                    out.extend_from_slice(&earlier.raw);
+                    self.ready.extend_from_slice(&earlier.raw);
                 }
                 if seen == Seen::UsageOnly && !self.usage_wanted {
                     self.held = None;
@@ -102,20 +147,39 @@ impl StreamRelay {
             }
             Seen::Done => self.ending.extend_from_slice(&event.raw),
             _ if self.done => self.ending.extend_from_slice(&event.raw),
-            _ => out.extend_from_slice(&event.raw),
+            _ => self.ready.extend_from_slice(&event.raw),
         }
     }
 }
 
 impl Ending {
-    /// The last bytes of the stream, with `members` spliced into the usage that the caller sees.
+    /// The last bytes of the stream: why it was cut if it was, the usage that the caller sees with
+    /// `members` spliced into it, and the provider's own end.
     pub(super) fn bytes(&self, members: &[(&str, String)]) -> Vec<u8> {
-        let mut out = match &self.usage_event {
-            None => Vec::new(),
-            Some(event) => with_members(event, members).unwrap_or_else(|_| event.raw.clone()),
-        };
+        let mut out = Vec::new();
+        if !self.complete && !self.failed {
+            out.extend_from_slice(&self.cut_event());
+        }
+        if let Some(event) = &self.usage_event {
+            out.extend(with_members(event, members).unwrap_or_else(|_| event.raw.clone()));
+        }
         out.extend_from_slice(&self.rest);
         out
+    }
+
+    /// The event that tells a caller that its stream was cut: what was delivered is billed.
+    fn cut_event(&self) -> Vec<u8> {
+        let why = self.cut.as_ref().map_or_else(
+            || "the upstream ended its stream without finishing".to_owned(),
+            ToString::to_string,
+        );
+        let error = serde_json::json!({"error": {
+            "message": format!("{why}; what was delivered is billed"),
+            "type": "server_error",
+            "param": null,
+            "code": "upstream_cut",
+        }});
+        format!("data: {error}\n\n").into_bytes()
     }
 }
 

@@ -1,9 +1,9 @@
 //! A running call's output, which any number of connections may listen to and none can stop.
 
-use super::Refusal;
+use super::{CallId, Refusal};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 /// The first thing a listener learns.
@@ -18,6 +18,7 @@ pub enum Head {
 /// What the call's task writes and listeners read.
 #[derive(Debug)]
 pub(super) struct Running {
+    call: OnceLock<CallId>,
     progress: watch::Sender<Progress>,
     chunks: Mutex<Vec<Bytes>>,
 }
@@ -33,9 +34,16 @@ struct Progress {
 impl Running {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
+            call: OnceLock::new(),
             progress: watch::Sender::new(Progress::default()),
             chunks: Mutex::default(),
         })
+    }
+
+    /// Names the call, once it is held.
+    pub(super) fn held(&self, call: CallId) {
+        // A running call is held once.
+        let _ = self.call.set(call);
     }
 
     pub(super) fn listen(self: &Arc<Self>) -> Listener {
@@ -103,6 +111,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// The call's id, once it is held.
+    pub fn call(&self) -> Option<CallId> {
+        self.running.call.get().copied()
+    }
+
     /// Waits for the head; `None` when only the settlement is missing for longer than `patience`.
     pub async fn head(&mut self, patience: std::time::Duration) -> Option<Head> {
         let settling = self

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The header that names the call in every answer to a paid request.
-pub(super) const CALL_ID: HeaderName = HeaderName::from_static("groat-call-id");
+pub const CALL_ID: HeaderName = HeaderName::from_static("groat-call-id");
 
 /// A call whose credential is good and whose hold is durable.
 pub(super) struct Task {
@@ -162,26 +162,12 @@ impl Task {
         until: Instant,
     ) -> Ended {
         let mut upstream = answer.body;
-        let mut relay = StreamRelay::new(self.call.endpoint.model.dialect, self.call.usage_wanted);
-        let mut ready = Vec::new();
+        let dialect = self.call.endpoint.model.dialect;
+        let bytes_max = self.shared.answer_bytes_max;
+        let mut relay = StreamRelay::new(dialect, self.call.usage_wanted, bytes_max);
         while !relay.begun() {
-            let failure = match next_until(&mut upstream, until).await {
-                Some(Ok(bytes)) => {
-                    ready.extend(relay.push(&bytes));
-                    None
-                }
-                Some(Err(failure)) => Some(failure),
-                None => Some(UpstreamFailure::Malformed(
-                    "the stream holds no answer".to_owned(),
-                )),
-            };
-            let failure = failure.or_else(|| {
-                let message = "an error event came before the answer";
-                relay
-                    .failed()
-                    .then(|| UpstreamFailure::Malformed(message.to_owned()))
-            });
-            if let Some(failure) = failure {
+            relay.take(next_until(&mut upstream, until).await);
+            if let Some(failure) = relay.failure().filter(|_| !relay.begun()) {
                 return self.void(failure).await;
             }
         }
@@ -189,8 +175,6 @@ impl Task {
         self.answered().await?;
 
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
-        let mut cut = None;
-        let mut ended = false;
         let settlement = {
             let settling = self.settlement_on_first_byte(early);
             tokio::pin!(settling);
@@ -198,58 +182,23 @@ impl Task {
                 tokio::select! {
                     biased;
                     settled = &mut settling => break settled?,
-                    next = next_until(&mut upstream, until), if !ended => {
-                        ended = self.take(&mut relay, next, &mut ready, &mut cut);
-                    }
+                    next = next_until(&mut upstream, until), if !relay.over() => relay.take(next),
                 }
             }
         };
-        self.running.begin(Head::Answer(
-            self.answer_headers(answer.headers, settlement.as_ref()),
-        ));
-        let mut delivered = ready.len();
-        self.push(ready);
-        while !ended {
-            let mut out = Vec::new();
-            let next = next_until(&mut upstream, until).await;
-            ended = self.take(&mut relay, next, &mut out, &mut cut);
-            delivered = delivered.saturating_add(out.len());
-            if delivered > self.shared.answer_bytes_max {
-                cut = Some(UpstreamFailure::TooLarge);
-                ended = true;
-            }
-            self.push(out);
+        let headers = self.answer_headers(answer.headers, settlement.as_ref());
+        self.running.begin(Head::Answer(headers));
+        self.push(relay.ready());
+        while !relay.over() {
+            relay.take(next_until(&mut upstream, until).await);
+            self.push(relay.ready());
         }
         drop(upstream);
 
         let ending = relay.finish();
-        let complete = ending.complete && cut.is_none();
-        let billing = self.capture(&ending.reading, complete).await?;
-        if !complete {
-            self.push(error_event(cut.as_ref()));
-        }
+        let billing = self.capture(&ending.reading, ending.complete).await?;
         self.push(ending.bytes(&billing.members()));
         self.close(&billing).await
-    }
-
-    /// Takes one piece of the stream; true at its end.
-    fn take(
-        &self,
-        relay: &mut StreamRelay,
-        next: Option<Result<Bytes, UpstreamFailure>>,
-        out: &mut Vec<u8>,
-        cut: &mut Option<UpstreamFailure>,
-    ) -> bool {
-        let failure = match next {
-            None => return true,
-            Some(Ok(bytes)) => {
-                out.extend(relay.push(&bytes));
-                return false;
-            }
-            Some(Err(failure)) => failure,
-        };
-        *cut = Some(failure);
-        true
     }
 
     fn push(&self, bytes: Vec<u8>) {
@@ -410,19 +359,4 @@ async fn next_until(
 ) -> Option<Result<Bytes, UpstreamFailure>> {
     let next = tokio::time::timeout_at(until.into(), upstream.next());
     next.await.unwrap_or(Some(Err(UpstreamFailure::TimedOut)))
-}
-
-/// The event that tells a caller that its stream was cut: what was delivered is billed.
-fn error_event(cut: Option<&UpstreamFailure>) -> Vec<u8> {
-    let message = cut.map_or_else(
-        || "the upstream ended its stream without finishing".to_owned(),
-        ToString::to_string,
-    );
-    let error = serde_json::json!({"error": {
-        "message": format!("{message}; what was delivered is billed"),
-        "type": "server_error",
-        "param": null,
-        "code": "upstream_cut",
-    }});
-    format!("data: {error}\n\n").into_bytes()
 }

@@ -29,7 +29,7 @@ pub(super) struct Gateway {
     ledger: Ledger,
     drain: Duration,
     stop: oneshot::Sender<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 impl Gateway {
@@ -128,8 +128,8 @@ impl Gateway {
     /// Whether the server ended by itself, which it should not.
     pub(super) async fn ended(&mut self) -> Failure {
         match (&mut self.server).await {
-            Ok(Err(error)) => Failure::other(format!("the server failed: {error}")),
-            _ => Failure::other("the server ended"),
+            Err(error) => Failure::other(format!("the server failed: {error}")),
+            Ok(()) => Failure::other("the server ended"),
         }
     }
 

@@ -2,14 +2,14 @@
 
 use super::App;
 use super::error::ApiError;
-use crate::call::{Head, Listener};
+use crate::call::{CALL_ID, Head, Listener, Refusal};
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{Credential, PAYMENT_SIGNATURE, Version, X_PAYMENT, decode_payment};
 use crate::router::forwardable_request_headers;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
     let credential = match credential(&head.headers) {
         Ok(Some(credential)) => credential,
         Ok(None) => return unpaid(&app, &body),
-        Err(refusal) => return app.refused(&crate::call::Refusal::Payment(refusal), &body),
+        Err(refusal) => return app.refused(&Refusal::Payment(refusal), &body),
     };
     let headers = forwardable_request_headers(&head.headers);
     match app.inner.desk.take(&body, credential, headers).await {
@@ -84,15 +84,23 @@ fn unpaid(app: &App, body: &Bytes) -> Response {
 }
 
 async fn listen(app: &App, mut listener: Listener, body: &Bytes) -> Response {
-    match listener.head(app.inner.patience).await {
+    let refusal = match listener.head(app.inner.patience).await {
         Some(Head::Answer(headers)) => {
             let body = futures::stream::unfold(listener, |mut listener| async {
                 let bytes = listener.next().await?;
                 Some((Ok::<_, Infallible>(bytes), listener))
             });
-            (StatusCode::OK, headers, Body::from_stream(body)).into_response()
+            return (StatusCode::OK, headers, Body::from_stream(body)).into_response();
         }
-        Some(Head::Refused(refusal)) => app.refused(&refusal, body),
-        None => app.refused(&crate::call::Refusal::SettlementPending, body),
+        Some(Head::Refused(refusal)) => refusal,
+        None => Refusal::SettlementPending,
+    };
+    let mut response = app.refused(&refusal, body);
+    if let Some(id) = listener
+        .call()
+        .and_then(|call| HeaderValue::try_from(call.to_string()).ok())
+    {
+        response.headers_mut().insert(CALL_ID, id);
     }
+    response
 }
