@@ -1,0 +1,152 @@
+//! What the documents say of the code holds: rules name tests that exist, links lead somewhere, the
+//! example configuration is taken.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn every_rule_of_the_architecture_names_a_test_that_exists() {
+    let text = read("ARCHITECTURE.md");
+    let rules = text
+        .split("## Rules that must hold")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("a section of rules");
+    let tests = test_names();
+    for number in 1..=13 {
+        let begin = format!("\n{number}. ");
+        let end = format!("\n{}. ", number + 1);
+        let rule = rules
+            .split(&begin)
+            .nth(1)
+            .unwrap_or_else(|| panic!("rule {number} is not there"));
+        let rule = rule.split(&end).next().unwrap_or(rule);
+        let named = rule
+            .split("Tests:")
+            .nth(1)
+            .unwrap_or_else(|| panic!("rule {number} names no tests"));
+        let named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "rule {number} names no test");
+        for name in named {
+            assert!(
+                tests.contains(name),
+                "rule {number} names {name}, which is no test"
+            );
+        }
+    }
+}
+
+#[test]
+fn links_between_the_documents_lead_to_files() {
+    let documents = files(Path::new(ROOT), "md");
+    assert!(documents.len() > 5, "only {documents:?} were found");
+    for document in documents {
+        let text = fs::read_to_string(&document).expect("a readable document");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let target = document.parent().expect("a folder").join(file);
+            assert!(target.exists(), "{} links to {link}", document.display());
+        }
+    }
+}
+
+#[test]
+fn the_example_configuration_is_taken_and_names_every_missing_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = format!("0x{}", "11".repeat(32));
+    for name in ["relayer", "payout", "receipts"] {
+        fs::write(folder.path().join(format!("groat-{name}")), &key).expect("a key file");
+    }
+    let text =
+        read("groat.example.toml").replace("/run/secrets", &folder.path().display().to_string());
+    let config = folder.path().join("groat.toml");
+    fs::write(&config, text).expect("a configuration");
+    let secrets = [
+        "GROAT_ADMIN_TOKEN",
+        "GROAT_RPC_URL",
+        "DEEPSEEK_API_KEY",
+        "OPENROUTER_API_KEY",
+    ];
+
+    let check = |set: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groat"));
+        command.args(["check", "--config"]).arg(&config);
+        for name in secrets {
+            command.env_remove(name);
+            if set {
+                command.env(name, "http://127.0.0.1:1");
+            }
+        }
+        command.output().expect("groat runs")
+    };
+    let good = check(true);
+    assert!(
+        good.status.success(),
+        "{}",
+        String::from_utf8_lossy(&good.stderr)
+    );
+    let bad = check(false);
+    assert_eq!(bad.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&bad.stderr);
+    for name in secrets {
+        assert!(said.contains(name), "{name} is not named in: {said}");
+    }
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The names of all functions right below a `#[test]` or `#[tokio::test]`, or inside `proptest!`.
+fn test_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for folder in ["src", "tests/it"] {
+        for file in files(&Path::new(ROOT).join(folder), "rs") {
+            let text = fs::read_to_string(&file).expect("a readable source");
+            let mut announced = false;
+            for line in text.lines().map(str::trim) {
+                let attribute = line.starts_with("#[test") || line.starts_with("#[tokio::test");
+                let function = line
+                    .strip_prefix("async ")
+                    .unwrap_or(line)
+                    .strip_prefix("fn ");
+                if let (true, Some(rest)) = (announced, function) {
+                    names.extend(rest.split('(').next().map(str::to_owned));
+                }
+                announced = attribute || (announced && function.is_none());
+            }
+        }
+    }
+    names
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        // Not ours: what tools put beside the sources.
+        let foreign =
+            name.starts_with('.') || ["node_modules", "target", "out", "cache"].contains(&name);
+        if path.is_dir() && !foreign {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
