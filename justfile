@@ -15,14 +15,14 @@ setup *flags="--clients --lint":
 build:
     {{ env }} cargo build --locked
 
-# run the tests; arguments go to cargo test
+# set up and run every check and test; arguments go to cargo test instead
 test *arguments:
-    {{ env }} cargo test --locked {{ arguments }}
+    scripts/test {{ arguments }}
 
 # check format, lints and dependencies
 lint: deny
     {{ env }} cargo fmt --check
-    {{ env }} cargo clippy --locked --all-targets -- -D warnings
+    {{ env }} cargo clippy --locked --all-targets --features failpoints -- -D warnings
 
 # format the sources
 fmt:
@@ -38,14 +38,10 @@ contracts:
     scripts/contracts check
     scripts/contracts test
 
-# a paid call from start to end on this machine
-demo:
-    scripts/demo
-
-# measure the hot path
-bench *arguments:
-    scripts/bench {{ arguments }}
+# a paid call from start to end on this machine; --real-model for llama.cpp
+demo *flags:
+    scripts/demo {{ flags }}
 
 # everything that CI runs
 ci:
-    bash .ci/run
+    .ci/run
