@@ -21,9 +21,12 @@ pub(crate) enum Failpoint {
     Receipt,
 }
 
-/// Aborts the process if the test asked for it here.
+/// Aborts the process if the test asked for it here, in the variable `FAILPOINTS`.
 #[cfg(feature = "failpoints")]
 pub(crate) fn pass(at: Failpoint) {
+    // The crate itself reads the variable only for a scenario that one thread must keep alive.
+    static ARMED: std::sync::Once = std::sync::Once::new();
+    ARMED.call_once(arm);
     let name = match at {
         Failpoint::Hold => "hold",
         Failpoint::Forward => "forward",
@@ -35,6 +38,18 @@ pub(crate) fn pass(at: Failpoint) {
         Failpoint::Receipt => "receipt",
     };
     fail::fail_point!(name, |_| std::process::abort());
+}
+
+/// Takes `name=actions;name=actions` from the environment.
+#[cfg(feature = "failpoints")]
+fn arm() {
+    let text = std::env::var("FAILPOINTS").unwrap_or_default();
+    for one in text.split(';').filter(|one| !one.is_empty()) {
+        let (name, actions) = one.split_once('=').unwrap_or((one, ""));
+        if let Err(error) = fail::cfg(name, actions) {
+            tracing::error!(name, error, "a failpoint is not armed");
+        }
+    }
 }
 
 /// Does nothing.
