@@ -2,10 +2,12 @@
 
 use super::Failure;
 use super::http::client;
+use crate::chain::dev::leashed;
 use crate::config::from_environment;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// How long the server may take to load its model.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -27,7 +29,7 @@ impl Llama {
         };
         let (server, model) = (set("GROAT_LLAMA_SERVER")?, set("GROAT_LLAMA_MODEL")?);
         let port = free_port()?;
-        let child = Command::new(&server)
+        let child = leashed(Path::new(&server))
             .args([
                 "--model",
                 &model,
@@ -37,19 +39,18 @@ impl Llama {
                 &port.to_string(),
             ])
             .args([
-                "--ctx-size",
-                "8192",
-                "--parallel",
-                "1",
-                "--no-webui",
                 "--alias",
                 "smollm2-135m-instruct",
+                "--ctx-size",
+                "8192",
+                "--no-ui",
             ])
-            .stdin(Stdio::null())
+            // One slot, so that every call meets the same KV cache.
+            .args(["--parallel", "1"])
+            // Its threads wait by spinning: more of them than idle cores make it slower.
+            .args(["--threads", "1"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| Failure::other(format!("{server}: {error}")))?;
         let mut llama = Self {

@@ -1,12 +1,13 @@
 //! Finding and running anvil, Foundry's local node.
 
+use super::leash::leashed;
 use crate::chain::ChainError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
 /// How long the node may take to listen: a loaded two-core machine is slow.
@@ -98,16 +99,12 @@ pub(super) struct Anvil {
 impl Anvil {
     /// Starts the node on a free port of its own choice, and reads from its banner which.
     pub(super) async fn spawn(program: &Path, chain_id: u64) -> Result<Self, DevError> {
-        let mut child = Command::new(program)
+        let mut child = leashed(program)
             .args(["--host", "127.0.0.1", "--port", "0"])
             .args(["--chain-id", &chain_id.to_string()])
             .args(["--hardfork", "cancun"])
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Its own group: an interrupt at the terminal is ours to answer, in our order.
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| DevError::Node(error.to_string()))?;
         let stdout = child.stdout.take();

@@ -5,8 +5,10 @@
 //! is in every tutorial would one day be funded by mistake.
 
 mod anvil;
+mod leash;
 
 pub use anvil::{DevError, locate_anvil};
+pub use leash::leashed;
 
 use super::bindings::{IEip3009Token, IStandIn};
 use super::{ChainError, Receipt, Rpc};

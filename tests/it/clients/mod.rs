@@ -1,0 +1,6 @@
+//! Published clients, unmodified, pay a gateway: whole and streamed, their own spend limits on.
+
+mod limits;
+mod paying;
+mod program;
+mod sign_in;
