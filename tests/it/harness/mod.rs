@@ -1,12 +1,16 @@
 //! What the tests stand on: a chain, a scripted provider, the built gateway, and a payer.
 
+mod dev;
 mod gateway;
 mod payer;
 mod stack;
+mod tool;
 
+pub use dev::{Dev, descendants, ended, gone, groat, printed};
 pub use gateway::Gateway;
 pub use payer::{Answer, Payer, chat};
 pub use stack::{Setup, Stack};
+pub use tool::tool;
 
 use std::time::Duration;
 
