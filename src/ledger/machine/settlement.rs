@@ -134,8 +134,14 @@ impl Settlement {
                     at_ms: *at_ms,
                 })
             }
+            // Anybody may execute an authorization before we have sent anything; a payout only we do.
+            (Self::None, Event::SettlementConfirmed { .. })
+                if !due || once == PaidOnceBy::LaneNonce =>
+            {
+                Err(TransitionError::SettlementNotDue { event: name })
+            }
             (
-                Self::Sent { .. } | Self::Failed { .. },
+                Self::None | Self::Sent { .. } | Self::Failed { .. },
                 Event::SettlementConfirmed {
                     transaction,
                     block,

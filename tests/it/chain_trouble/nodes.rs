@@ -37,13 +37,7 @@ async fn rule_8_a_payment_that_cannot_be_judged_is_not_taken_and_may_come_again(
             "{mood:?}: nothing is held"
         );
         trouble.proxy.turn(Mood::Honest);
-        let answer = trouble
-            .payer()
-            .send(&body, &payment)
-            .await
-            .expect("an answer");
-        assert_eq!(answer.status, 200, "{mood:?}: {answer:?}");
-        answers.push(answer);
+        answers.push(trouble.send_until_answered(&body, &payment).await);
     }
     trouble.reconciled(&answers).await;
 }
