@@ -1,28 +1,26 @@
 //! Where calls are taken: the same credential joins the call it already bought, another one starts
 //! a task of its own.
 
+use super::attempt::{Attempt, attempt_key};
+use super::prices::PriceBook;
 use super::quote::{QuotedCall, Terms};
 use super::receipts::Receipts;
 use super::refusal::Refusal;
 use super::running::{Head, Listener, Running};
-use super::task::Task;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{
-    Answer, CallId, CallState, Hold, HoldRefused, Ledger, RequestHash, SettleWhen, Takes, Work,
-};
+use crate::ledger::{Answer, CallId, CallState, Ledger, RequestHash, SettleWhen, Work};
 use crate::money::{AssetDecimals, Units};
-use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT, Settlements};
+use crate::payment::{ExactRail, Settlements};
 use crate::protocol::eip3009::Proof;
 use crate::protocol::x402::Credential;
-use crate::router::Router;
 use crate::stats::Metrics;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,30 +63,22 @@ pub(super) struct Shared {
     pub(super) tasks: TaskTracker,
     answer_ttl_ms: u64,
     calls_max: usize,
-    quote_grace: Duration,
     terms: Terms,
-    tables: RwLock<Vec<PriceTable>>,
+    prices: PriceBook,
     registry: Mutex<Registry>,
     signature_checks: Semaphore,
     closing: CancellationToken,
 }
 
-/// One version of the price table; the first of them is current, the others are in their grace time.
-#[derive(Debug)]
-struct PriceTable {
-    router: Arc<Router>,
-    until: Option<Instant>,
-}
-
 #[derive(Debug, Default)]
-struct Registry {
-    attempts: HashMap<[u8; 32], Arc<Running>>,
-    calls: HashMap<CallId, Arc<Running>>,
+pub(super) struct Registry {
+    pub(super) attempts: HashMap<[u8; 32], Arc<Running>>,
+    pub(super) calls: HashMap<CallId, Arc<Running>>,
 }
 
 impl Desk {
     /// Opens the desk.
-    pub fn new(config: &Config, router: Router, parts: DeskParts) -> Self {
+    pub fn new(config: &Config, prices: PriceBook, parts: DeskParts) -> Self {
         let decimals = config.asset.decimals;
         let shared = Shared {
             ledger: parts.ledger,
@@ -101,12 +91,8 @@ impl Desk {
             answer_bytes_max: config.gateway.answer_bytes_max,
             answer_ttl_ms: millis(config.gateway.answer_ttl),
             calls_max: config.gateway.calls_max,
-            quote_grace: config.payment.quote_grace,
             terms: Terms::new(&config.payment, decimals),
-            tables: RwLock::new(vec![PriceTable {
-                router: Arc::new(router),
-                until: None,
-            }]),
+            prices,
             registry: Mutex::default(),
             signature_checks: Semaphore::new(SIGNATURE_CHECKS_MAX),
             tasks: TaskTracker::new(),
@@ -117,43 +103,14 @@ impl Desk {
         }
     }
 
-    /// The router with the current price table.
-    pub fn router(&self) -> Arc<Router> {
-        let tables = self
-            .shared
-            .tables
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        tables
-            .first()
-            .map(|table| Arc::clone(&table.router))
-            .unwrap_or_default()
-    }
-
-    /// Puts a new price table in force; offers made from the old one are taken for the grace time.
-    pub fn reprice(&self, router: Router) {
-        let now = Instant::now();
-        let mut tables = self
-            .shared
-            .tables
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        tables.retain(|table| table.until.is_none_or(|until| until > now));
-        for table in tables.iter_mut() {
-            table.until = table.until.or(now.checked_add(self.shared.quote_grace));
-        }
-        tables.insert(
-            0,
-            PriceTable {
-                router: Arc::new(router),
-                until: None,
-            },
-        );
+    /// The price tables in force.
+    pub fn prices(&self) -> &PriceBook {
+        &self.shared.prices
     }
 
     /// Quotes a request by the current price table.
     pub fn quote(&self, body: &Bytes) -> Result<QuotedCall, Refusal> {
-        QuotedCall::read(body, &self.router(), &self.shared.terms)
+        QuotedCall::read(body, &self.shared.prices.current(), &self.shared.terms)
     }
 
     /// The rail that payments come by.
@@ -190,14 +147,15 @@ impl Desk {
         };
         let listener = running.listen();
         let shared = Arc::clone(&self.shared);
-        self.shared.tasks.spawn(async move {
-            let _registered = Registered {
-                shared: Arc::clone(&shared),
-                running: Arc::clone(&running),
-                key,
-            };
-            attempt(shared, running, call, credential, headers).await;
-        });
+        let attempt = Attempt {
+            shared,
+            running,
+            key,
+            call,
+            credential,
+            headers,
+        };
+        self.shared.tasks.spawn(attempt.run());
         Ok(listener)
     }
 
@@ -232,20 +190,8 @@ impl Desk {
 
     /// The call at a price that the credential accepted: the current one, or one in its grace time.
     fn accepted(&self, body: &Bytes, credential: &Credential) -> Result<QuotedCall, Refusal> {
-        let now = Instant::now();
-        let routers: Vec<Arc<Router>> = {
-            let tables = self
-                .shared
-                .tables
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            let live = tables
-                .iter()
-                .filter(|table| table.until.is_none_or(|until| until > now));
-            live.map(|table| Arc::clone(&table.router)).collect()
-        };
         let mut current = None;
-        for router in routers {
+        for router in self.shared.prices.live() {
             let quoted = QuotedCall::read(body, &router, &self.shared.terms);
             match quoted {
                 Ok(call) if self.shared.rail.accepts(credential, call.ceiling) => return Ok(call),
@@ -301,12 +247,12 @@ impl Desk {
 }
 
 impl Shared {
-    fn registry(&self) -> MutexGuard<'_, Registry> {
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the CPU work of a check beside the reactor, a bounded number at a time.
-    async fn check(
+    pub(super) async fn check(
         self: &Arc<Self>,
         credential: &Credential,
         amount: Units,
@@ -328,7 +274,7 @@ impl Shared {
     }
 
     /// The same answer for the same payment: the running call's, or the one kept.
-    async fn again(
+    pub(super) async fn again(
         self: &Arc<Self>,
         state: &CallState,
         request: RequestHash,
@@ -400,148 +346,6 @@ fn from_kept(answer: Answer) -> Arc<Running> {
     running
 }
 
-/// One credential with one body: copies of it share one attempt.
-fn attempt_key(rail: &ExactRail, credential: &Credential, request: RequestHash) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(rail.replay_key(credential).as_bytes());
-    hash.update(request.as_bytes());
-    hash.update(Sha256::digest(&credential.signature));
-    hash.finalize().into()
-}
-
-/// Takes an attempt out of the registry when its task ends, however it ends.
-struct Registered {
-    shared: Arc<Shared>,
-    running: Arc<Running>,
-    key: [u8; 32],
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.running.give_up();
-        let mut registry = self.shared.registry();
-        registry.attempts.remove(&self.key);
-        registry
-            .calls
-            .retain(|_, running| !Arc::ptr_eq(running, &self.running));
-    }
-}
-
-/// Authorizes and holds, then runs the call.
-async fn attempt(
-    shared: Arc<Shared>,
-    running: Arc<Running>,
-    call: QuotedCall,
-    credential: Credential,
-    headers: HeaderMap,
-) {
-    let authorized = match authorize(&shared, &call, &credential).await {
-        Ok(authorized) => authorized,
-        Err(refusal) => return running.begin(Head::Refused(refusal)),
-    };
-    let id = CallId::from_bytes(rand::random());
-    let hold = hold(&shared, id, &call, &credential, &authorized);
-    shared.registry().calls.insert(id, Arc::clone(&running));
-    match shared.ledger.hold(hold).await {
-        Ok(()) => running.held(id),
-        Err(
-            HoldRefused::Taken { call: taken, .. }
-            | HoldRefused::PaymentIdTaken { call: taken, .. },
-        ) => {
-            return follow(&shared, &running, taken, call.request).await;
-        }
-        Err(error) => {
-            tracing::error!(%error, "a hold was not taken");
-            return running.begin(Head::Refused(Refusal::LedgerUnavailable));
-        }
-    }
-    let task = Task {
-        version: credential.version,
-        shared,
-        running,
-        id,
-        call,
-        authorized,
-        headers,
-    };
-    task.run().await;
-}
-
-async fn authorize(
-    shared: &Arc<Shared>,
-    call: &QuotedCall,
-    credential: &Credential,
-) -> Result<Authorized, Refusal> {
-    let proof = shared.check(credential, call.ceiling).await?;
-    let authorized = shared
-        .rail
-        .authorize(credential, call.ceiling, &proof)
-        .await;
-    authorized.map_err(Refusal::from)
-}
-
-fn hold(
-    shared: &Shared,
-    id: CallId,
-    call: &QuotedCall,
-    credential: &Credential,
-    authorized: &Authorized,
-) -> Hold {
-    let row = &call.endpoint.model.price;
-    Hold {
-        call: id,
-        rail: RAIL_EXACT.to_owned(),
-        replay_key: authorized.replay_key,
-        payment_id: shared.rail.payment_id_key(credential),
-        payer: format!("{:#x}", authorized.payer),
-        network: shared.rail.network().to_string(),
-        asset: format!("{:#x}", shared.rail.asset().address),
-        asset_decimals: shared.decimals,
-        ceiling: call.ceiling,
-        held: call.ceiling,
-        request: call.request,
-        model: call.endpoint.model.id.clone(),
-        endpoint: call.endpoint.upstream.clone(),
-        price_row: row.canonical_json(),
-        price_row_sha256: crate::ledger::Digest32::from_bytes(row.sha256()),
-        markup_bps: call.markup_bps,
-        quote_prompt_max: call.quote.prompt_tokens_max,
-        quote_output_max: call.quote.output_tokens_max,
-        settle_when: shared.settle_when,
-        takes: Takes::Held,
-        authorization: authorized.stored(),
-        stream: call.stream,
-        at_ms: now_ms(),
-    }
-}
-
-/// Another attempt won the race for this credential: tell its outcome to our listeners.
-async fn follow(shared: &Arc<Shared>, running: &Running, taken: CallId, request: RequestHash) {
-    let state = match shared.ledger.call(&taken).await {
-        Ok(Some(state)) => state,
-        _ => return running.begin(Head::Refused(Refusal::LedgerUnavailable)),
-    };
-    let mut other = match shared.again(&state, request).await {
-        Ok(listener) => listener,
-        Err(refusal) => return running.begin(Head::Refused(refusal)),
-    };
-    let head = other.head(Duration::MAX).await;
-    running.begin(head.unwrap_or(Head::Refused(Refusal::Internal)));
-    while let Some(bytes) = other.next().await {
-        running.push(bytes);
-    }
-    running.finish();
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl From<AuthorizeFailure> for Refusal {
-    fn from(failure: AuthorizeFailure) -> Self {
-        match failure {
-            AuthorizeFailure::Refused(refusal) => Self::Payment(refusal),
-            AuthorizeFailure::Unknown => Self::ChainUnknown,
-        }
-    }
 }

@@ -3,8 +3,10 @@
 //! A call runs as its own task; connections only listen to it (rule 7). What must survive a crash is
 //! in the ledger before it has an effect (rule 5), and [`Desk::resume`] goes on from there at boot.
 
+mod attempt;
 mod bill;
 mod desk;
+mod prices;
 mod quote;
 mod receipts;
 mod refusal;
@@ -15,6 +17,7 @@ mod task;
 
 pub use crate::ledger::CallId;
 pub use desk::{Desk, DeskParts};
+pub use prices::PriceBook;
 pub use quote::QuotedCall;
 pub use receipts::Receipts;
 pub use refusal::Refusal;

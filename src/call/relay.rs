@@ -131,10 +131,11 @@ impl StreamRelay {
     fn event(&mut self, event: SseEvent) {
         let seen = self.meter.see(&event);
         match seen {
-            Seen::Done => self.done = true,
             Seen::Error => self.failed = true,
-            Seen::Other if event.data.is_none() => {}
-            _ => self.begun = true,
+            // A comment or a role is no answer yet: an upstream that fails after it has delivered nothing.
+            Seen::Other => {}
+            Seen::Done => (self.done, self.begun) = (true, true),
+            Seen::Content | Seen::Usage | Seen::UsageOnly => self.begun = true,
         }
         match seen {
             Seen::UsageOnly | Seen::Usage => {

@@ -1,5 +1,5 @@
 use super::audit::{Audit, audit};
-use super::{Failure, http::client, logging};
+use super::{Failure, emit, http::client, logging};
 use crate::config::{Secret, from_environment};
 use crate::ledger::{Ledger, LogEntry, SledStore};
 use std::path::PathBuf;
@@ -35,10 +35,7 @@ pub(super) struct Source {
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
     logging::start("warn");
     match command {
-        Command::Export { source } => {
-            print!("{}", source.export().await?);
-            Ok(())
-        }
+        Command::Export { source } => emit(&source.export().await?),
         Command::Verify { source, rpc } => verify(&source, rpc.as_deref()).await,
     }
 }

@@ -14,6 +14,7 @@ mod ledger;
 mod llama;
 mod logging;
 mod pay;
+mod prices;
 mod receipt;
 mod serve;
 mod signals;
@@ -22,6 +23,7 @@ mod start;
 
 use crate::config::ConfigError;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Exit code of a configuration with mistakes (EX_USAGE of sysexits).
@@ -53,6 +55,9 @@ enum Command {
     Pay(pay::Args),
     /// Run the provider simulator: prefix caching, every usage dialect, scripted failures
     Sim(sim::Args),
+    /// Take model prices from LiteLLM's price map
+    #[command(subcommand)]
+    Prices(prices::Command),
     /// Check signed receipts
     #[command(subcommand)]
     Receipt(receipt::Command),
@@ -97,12 +102,21 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Dev(args) => dev::run(args).await,
             Command::Pay(args) => pay::run(args).await,
             Command::Sim(args) => sim::run(args).await,
+            Command::Prices(command) => prices::run(&command),
             Command::Receipt(command) => receipt::run(command).await,
             Command::Ledger(command) => ledger::run(command).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended.map_or_else(|failure| failed(&failure), |()| ExitCode::SUCCESS)
+}
+
+/// Prints text whose reader may leave early, as `head` does; that is no failure.
+fn emit(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::other(error)),
+        _ => Ok(()),
+    }
 }
 
 fn failed(failure: &Failure) -> ExitCode {

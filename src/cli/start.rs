@@ -1,7 +1,7 @@
 //! A configuration becomes a running gateway, and a running gateway stops in good order.
 
 use super::Failure;
-use crate::call::{Desk, DeskParts, Receipts};
+use crate::call::{Desk, DeskParts, PriceBook, Receipts};
 use crate::chain::{LanePolicy, Relayer, Rpc};
 use crate::config::{Config, Secret};
 use crate::gateway::{App, serve};
@@ -9,7 +9,6 @@ use crate::ledger::{Ledger, OpenItems, SledStore};
 use crate::payment::{ExactRail, LedgerOutbox, Settlements};
 use crate::protocol::Network;
 use crate::protocol::signature::Key;
-use crate::router::Router;
 use crate::stats::Metrics;
 use alloy::signers::local::PrivateKeySigner;
 use std::net::SocketAddr;
@@ -36,7 +35,6 @@ impl Gateway {
     /// Opens the ledger, finds the chain, takes up what the last stop left open, and listens.
     pub(super) async fn start(config: &Config) -> Result<Self, Failure> {
         let rpc = connect(config).await?;
-        let router = router(config)?;
         let listener = TcpListener::bind(config.gateway.listen)
             .await
             .map_err(|error| {
@@ -47,6 +45,12 @@ impl Gateway {
             })?;
         let address = listener.local_addr().map_err(Failure::other)?;
         let (ledger, open) = open_ledger(config)?;
+        let prices = PriceBook::open(
+            &config.upstreams,
+            config.payment.quote_grace,
+            &config.gateway.data_dir,
+        );
+        let prices = prices.map_err(|error| no_client(&error))?;
         let metrics = Arc::new(Metrics::default());
         let (settled_sender, settled) = mpsc::channel(1024);
         let outbox = Arc::new(LedgerOutbox(ledger.clone()));
@@ -90,7 +94,7 @@ impl Gateway {
             receipts,
             metrics: Arc::clone(&metrics),
         };
-        let desk = Desk::new(config, router, parts);
+        let desk = Desk::new(config, prices, parts);
         desk.keep_books(settled);
         desk.resume(open).await;
         let origin = format!("http://{address}");
@@ -121,8 +125,10 @@ impl Gateway {
 
     /// Puts the prices of a configuration that was read anew in force.
     pub(super) fn reprice(&self, config: &Config) -> Result<(), Failure> {
-        self.desk.reprice(router(config)?);
-        Ok(())
+        self.desk
+            .prices()
+            .reprice(&config.upstreams)
+            .map_err(|error| no_client(&error))
     }
 
     /// Whether the server ended by itself, which it should not.
@@ -158,9 +164,8 @@ async fn connect(config: &Config) -> Result<Rpc, Failure> {
     })
 }
 
-fn router(config: &Config) -> Result<Router, Failure> {
-    Router::new(&config.upstreams)
-        .map_err(|error| Failure::other(format!("the HTTP client cannot start: {error}")))
+fn no_client(error: &reqwest::Error) -> Failure {
+    Failure::other(format!("the HTTP client cannot start: {error}"))
 }
 
 fn open_ledger(config: &Config) -> Result<(Ledger, OpenItems), Failure> {

@@ -37,6 +37,31 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
     }
 }
 
+/// A look at the paid route without a body: the offer of the smallest call of the first model, so
+/// that crawlers and wallets see how payment is asked for.
+pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Response {
+    let prices = app.inner.desk.prices().current();
+    let model = prices
+        .endpoints()
+        .next()
+        .map(|endpoint| endpoint.model.id.clone());
+    if headers.contains_key(PAYMENT_SIGNATURE) || headers.contains_key(X_PAYMENT) {
+        let message = "A call is a POST with a body; nothing was taken for this GET.";
+        return ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+        )
+        .into_response();
+    }
+    let body = serde_json::json!({
+        "model": model,
+        "messages": [{"role": "user", "content": ""}],
+        "max_tokens": 1,
+    });
+    unpaid(&app, &body.to_string().into())
+}
+
 async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
     let limit = app.inner.body_bytes_max;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit)).await;

@@ -79,7 +79,7 @@ impl App {
         Router::new()
             .route(
                 "/v1/chat/completions",
-                post(chat::complete).fallback(not_this_method),
+                post(chat::complete).get(chat::probe),
             )
             .route("/v1/models", get(ops::models))
             .route("/v1/receipts/{call}", get(accounts::receipt))

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// `GET /v1/models`: OpenAI's list, with OpenRouter's `pricing` (USD per token, as text).
 pub(super) async fn models(State(app): State<App>) -> Json<Value> {
-    let router = app.inner.desk.router();
+    let router = app.inner.desk.prices().current();
     let data: Vec<Value> = router.endpoints().map(|endpoint| model(endpoint)).collect();
     Json(json!({"object": "list", "data": data}))
 }

@@ -1,0 +1,184 @@
+//! One credential with one body, from its arrival to its call: authorize, hold, then run.
+
+use super::desk::Shared;
+use super::quote::QuotedCall;
+use super::refusal::Refusal;
+use super::running::{Head, Running};
+use super::task::Task;
+use crate::clock::now_ms;
+use crate::ledger::{CallId, Digest32, Hold, HoldRefused, RequestHash, Takes};
+use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT};
+use crate::protocol::x402::Credential;
+use http::HeaderMap;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A payment on its way to become a call; copies of it share one attempt.
+pub(super) struct Attempt {
+    pub(super) shared: Arc<Shared>,
+    pub(super) running: Arc<Running>,
+    pub(super) key: [u8; 32],
+    pub(super) call: QuotedCall,
+    pub(super) credential: Credential,
+    pub(super) headers: HeaderMap,
+}
+
+impl Attempt {
+    /// Authorizes and holds, then runs the call; listeners learn whatever happens.
+    pub(super) async fn run(self) {
+        let _registered = Registered {
+            shared: Arc::clone(&self.shared),
+            running: Arc::clone(&self.running),
+            key: self.key,
+        };
+        let running = Arc::clone(&self.running);
+        if let Err(refusal) = self.hold_and_run().await {
+            running.begin(Head::Refused(refusal));
+        }
+    }
+
+    async fn hold_and_run(self) -> Result<(), Refusal> {
+        let Self {
+            shared,
+            running,
+            call,
+            credential,
+            headers,
+            ..
+        } = self;
+        let authorized = authorize(&shared, &call, &credential).await?;
+        let id = CallId::from_bytes(rand::random());
+        let hold = hold(&shared, id, &call, &credential, &authorized);
+        shared.registry().calls.insert(id, Arc::clone(&running));
+        match shared.ledger.hold(hold).await {
+            Ok(()) => running.held(id),
+            Err(
+                HoldRefused::Taken { call: taken, .. }
+                | HoldRefused::PaymentIdTaken { call: taken, .. },
+            ) => return follow(&shared, &running, taken, call.request).await,
+            Err(error) => {
+                tracing::error!(%error, "a hold was not taken");
+                return Err(Refusal::LedgerUnavailable);
+            }
+        }
+        let task = Task {
+            version: credential.version,
+            shared,
+            running,
+            id,
+            call,
+            authorized,
+            headers,
+        };
+        task.run().await;
+        Ok(())
+    }
+}
+
+/// Takes an attempt out of the registry when its task ends, however it ends.
+struct Registered {
+    shared: Arc<Shared>,
+    running: Arc<Running>,
+    key: [u8; 32],
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.running.give_up();
+        let mut registry = self.shared.registry();
+        registry.attempts.remove(&self.key);
+        registry
+            .calls
+            .retain(|_, running| !Arc::ptr_eq(running, &self.running));
+    }
+}
+
+async fn authorize(
+    shared: &Arc<Shared>,
+    call: &QuotedCall,
+    credential: &Credential,
+) -> Result<Authorized, Refusal> {
+    let proof = shared.check(credential, call.ceiling).await?;
+    let authorized = shared
+        .rail
+        .authorize(credential, call.ceiling, &proof)
+        .await;
+    authorized.map_err(Refusal::from)
+}
+
+fn hold(
+    shared: &Shared,
+    id: CallId,
+    call: &QuotedCall,
+    credential: &Credential,
+    authorized: &Authorized,
+) -> Hold {
+    let row = &call.endpoint.model.price;
+    Hold {
+        call: id,
+        rail: RAIL_EXACT.to_owned(),
+        replay_key: authorized.replay_key,
+        payment_id: shared.rail.payment_id_key(credential),
+        payer: format!("{:#x}", authorized.payer),
+        network: shared.rail.network().to_string(),
+        asset: format!("{:#x}", shared.rail.asset().address),
+        asset_decimals: shared.decimals,
+        ceiling: call.ceiling,
+        held: call.ceiling,
+        request: call.request,
+        model: call.endpoint.model.id.clone(),
+        endpoint: call.endpoint.upstream.clone(),
+        price_row: row.canonical_json(),
+        price_row_sha256: Digest32::from_bytes(row.sha256()),
+        markup_bps: call.markup_bps,
+        quote_prompt_max: call.quote.prompt_tokens_max,
+        quote_output_max: call.quote.output_tokens_max,
+        settle_when: shared.settle_when,
+        takes: Takes::Held,
+        authorization: authorized.stored(),
+        stream: call.stream,
+        at_ms: now_ms(),
+    }
+}
+
+/// Another attempt won the race for this credential: tell its outcome to our listeners.
+async fn follow(
+    shared: &Arc<Shared>,
+    running: &Running,
+    taken: CallId,
+    request: RequestHash,
+) -> Result<(), Refusal> {
+    let state = shared.ledger.call(&taken).await.ok().flatten();
+    let state = state.ok_or(Refusal::LedgerUnavailable)?;
+    let mut other = shared.again(&state, request).await?;
+    let head = other.head(Duration::MAX).await;
+    running.begin(head.unwrap_or(Head::Refused(Refusal::Internal)));
+    while let Some(bytes) = other.next().await {
+        running.push(bytes);
+    }
+    running.finish();
+    Ok(())
+}
+
+/// What copies of one credential with one body have in common.
+pub(super) fn attempt_key(
+    rail: &ExactRail,
+    credential: &Credential,
+    request: RequestHash,
+) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(rail.replay_key(credential).as_bytes());
+    hash.update(request.as_bytes());
+    hash.update(Sha256::digest(&credential.signature));
+    hash.finalize().into()
+}
+
+impl From<AuthorizeFailure> for Refusal {
+    fn from(failure: AuthorizeFailure) -> Self {
+        match failure {
+            AuthorizeFailure::Refused(refusal) => Self::Payment(refusal),
+            AuthorizeFailure::Unknown => Self::ChainUnknown,
+        }
+    }
+}
