@@ -106,4 +106,8 @@ def run(client: str, call: Callable[[], None]) -> None:
     try:
         call()
     except Exception as error:  # a test program's outermost edge: whatever failed is the report
-        sys.exit(f"{client}: {type(error).__name__}: {error}")
+        reasons = []
+        while error:
+            reasons.append(f"{type(error).__name__}: {error}")
+            error = error.__cause__
+        sys.exit(f"{client}: {'; because of '.join(reasons)}")

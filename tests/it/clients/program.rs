@@ -15,15 +15,27 @@ pub(super) enum Program {
     Rust,
 }
 
-pub(super) const TYPESCRIPT: [Program; 4] =
-    [Program::Node("x402-fetch-v2"), Program::Node("x402-fetch-v1"), Program::Node("x402-axios"), Program::Node("openai-sdk")];
+pub(super) const TYPESCRIPT: [Program; 4] = [
+    Program::Node("x402-fetch-v2"),
+    Program::Node("x402-fetch-v1"),
+    Program::Node("x402-axios"),
+    Program::Node("openai-sdk"),
+];
 
-pub(super) const PYTHON: [Program; 3] =
-    [Program::Python("x402_httpx"), Program::Python("x402_requests"), Program::Python("openai_sdk")];
+pub(super) const PYTHON: [Program; 3] = [
+    Program::Python("x402_httpx"),
+    Program::Python("x402_requests"),
+    Program::Python("openai_sdk"),
+];
 
 impl Program {
     /// Runs it against a gateway; its one line of JSON, or what it said on standard error.
-    pub(super) async fn run(self, stack: &Stack, model: &str, arguments: &[&str]) -> Result<Value, String> {
+    pub(super) async fn run(
+        self,
+        stack: &Stack,
+        model: &str,
+        arguments: &[&str],
+    ) -> Result<Value, String> {
         let output = self.output(stack, model, arguments).await;
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if !output.status.success() {
@@ -38,13 +50,18 @@ impl Program {
         command
             .args(arguments)
             .env("GATEWAY", &stack.payer.url)
-            .env("PAYER_KEY", format!("{:#x}", stack.chain.payer_key.to_bytes()))
+            .env(
+                "PAYER_KEY",
+                format!("{:#x}", stack.chain.payer_key.to_bytes()),
+            )
             .env("MODEL", model)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let ended = tokio::time::timeout(PATIENCE * 2, command.output()).await;
         let ended = ended.unwrap_or_else(|_| panic!("{self:?} {arguments:?} does not end"));
-        ended.unwrap_or_else(|error| panic!("{self:?} cannot be started: {error}; run ./scripts/setup --clients"))
+        ended.unwrap_or_else(|error| {
+            panic!("{self:?} cannot be started: {error}; run ./scripts/setup --clients")
+        })
     }
 
     fn command(self) -> Command {
@@ -59,10 +76,16 @@ impl Program {
                 let packages = tool("GROAT_TS_CLIENTS", "--clients");
                 let linked = folder.join("ts/node_modules").canonicalize().ok();
                 let same = linked.is_some() && linked == packages.canonicalize().ok();
-                assert!(same, "tests/clients/ts/node_modules is not GROAT_TS_CLIENTS: run ./scripts/setup --clients");
+                assert!(
+                    same,
+                    "tests/clients/ts/node_modules is not GROAT_TS_CLIENTS: run ./scripts/setup --clients"
+                );
                 running(PathBuf::from("node"), folder.join(format!("ts/{name}.mjs")))
             }
-            Self::Python(name) => running(tool("GROAT_PYTHON", "--clients"), folder.join(format!("python/{name}.py"))),
+            Self::Python(name) => running(
+                tool("GROAT_PYTHON", "--clients"),
+                folder.join(format!("python/{name}.py")),
+            ),
             Self::Rust => Command::new(tool("GROAT_RUST_CLIENT", "--clients")),
         }
     }

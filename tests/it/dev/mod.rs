@@ -3,7 +3,7 @@
 mod commands;
 mod pay;
 
-use crate::harness::{Dev, chat, descendants, gone};
+use crate::harness::{Dev, chat, descendants, ended, gone, groat, printed};
 use alloy::primitives::{Address, U256};
 use groat::sim::SimConfig;
 use serde_json::{Value, json};
@@ -11,30 +11,78 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn dev_prints_one_line_that_says_where_everything_is_and_all_of_it_answers() {
     let dev = Dev::start(&[]).await;
-    for key in
-        ["gateway", "rpc", "chain_id", "asset", "asset_decimals", "pay_to", "payer_private_key", "models", "admin_token"]
-    {
-        assert!(!dev.ready[key].is_null(), "{key} is missing in {}", dev.ready);
+    for key in [
+        "gateway",
+        "rpc",
+        "chain_id",
+        "asset",
+        "asset_decimals",
+        "pay_to",
+        "payer_private_key",
+        "models",
+        "admin_token",
+    ] {
+        assert!(
+            !dev.ready[key].is_null(),
+            "{key} is missing in {}",
+            dev.ready
+        );
     }
-    assert_eq!(dev.rpc("eth_chainId", json!([])).await, format!("{:#x}", dev.ready["chain_id"].as_u64().expect("a number")));
+    assert_eq!(
+        dev.rpc("eth_chainId", json!([])).await,
+        format!("{:#x}", dev.ready["chain_id"].as_u64().expect("a number"))
+    );
     let payer = dev.payer();
-    let a_thousand_usdc = U256::from(1_000) * U256::from(10).pow(U256::from(dev.ready["asset_decimals"].as_u64().expect("a number")));
-    assert!(balance(&dev, payer.key.address()).await >= a_thousand_usdc, "the payer has less than 1,000 USDC");
+    let a_thousand_usdc = U256::from(1_000)
+        * U256::from(10).pow(U256::from(
+            dev.ready["asset_decimals"].as_u64().expect("a number"),
+        ));
+    assert!(
+        balance(&dev, payer.key.address()).await >= a_thousand_usdc,
+        "the payer has less than 1,000 USDC"
+    );
 
-    let listed = payer.client.get(format!("{}/v1/models", payer.url)).send().await.expect("an answer");
+    let listed = payer
+        .client
+        .get(format!("{}/v1/models", payer.url))
+        .send()
+        .await
+        .expect("an answer");
     let listed: Value = serde_json::from_str(&listed.text().await.expect("a list")).expect("JSON");
-    let listed: Vec<&Value> = listed["data"].as_array().expect("models").iter().map(|model| &model["id"]).collect();
+    let listed: Vec<&Value> = listed["data"]
+        .as_array()
+        .expect("models")
+        .iter()
+        .map(|model| &model["id"])
+        .collect();
     let models = dev.ready["models"].as_array().expect("models");
-    assert_eq!(listed, models.iter().collect::<Vec<_>>());
+    assert_eq!(listed.len(), models.len());
+    assert!(
+        models.iter().all(|model| listed.contains(&model)),
+        "{listed:?}"
+    );
     for model in models {
-        let answer = payer.pay(&chat(model.as_str().expect("an id"), "What is a groat?", true)).await;
+        let answer = payer
+            .pay(&chat(
+                model.as_str().expect("an id"),
+                "What is a groat?",
+                true,
+            ))
+            .await;
         assert_eq!(answer.status, 200, "{model}: {}", answer.body);
-        groat::protocol::receipt::verify(&answer.receipt().to_string()).expect("a receipt that holds");
+        groat::protocol::receipt::verify(&answer.receipt().to_string())
+            .expect("a receipt that holds");
     }
     let report = dev.report().await;
-    assert_eq!((&report["calls"], &report["faults"]), (&json!(models.len()), &json!([])));
+    assert_eq!(
+        (&report["calls"], &report["faults"]),
+        (&json!(models.len()), &json!([]))
+    );
     let paid = balance(&dev, dev.says("pay_to").parse().expect("an address")).await;
-    assert_eq!(json!(u64::try_from(paid).expect("small")), report["totals"][0]["settled"]);
+    assert_eq!(
+        json!(u64::try_from(paid).expect("small")),
+        report["totals"][0]["settled"]
+    );
 }
 
 #[tokio::test]
@@ -49,7 +97,12 @@ async fn dev_leaves_nothing_running_when_it_is_told_to_stop() {
         assert_eq!(more, Vec::<String>::new(), "one line, and nothing else");
         gone(&processes).await;
         for address in addresses {
-            assert!(reqwest::get(&address).await.is_err_and(|error| error.is_connect()), "{address} still listens");
+            assert!(
+                reqwest::get(&address)
+                    .await
+                    .is_err_and(|error| error.is_connect()),
+                "{address} still listens"
+            );
         }
     }
 }
@@ -66,9 +119,15 @@ async fn the_local_chain_does_not_outlive_a_dev_that_is_killed() {
 
 #[tokio::test]
 async fn dev_takes_a_port_and_upstreams_models_and_prices_of_ones_own() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let upstream = listener.local_addr().expect("an address");
-    let provider = tokio::spawn(groat::sim::serve(listener, SimConfig::default(), std::future::pending()));
+    let provider = tokio::spawn(groat::sim::serve(
+        listener,
+        SimConfig::default(),
+        std::future::pending(),
+    ));
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("mine.toml");
     let text = format!(
@@ -90,25 +149,90 @@ async fn dev_takes_a_port_and_upstreams_models_and_prices_of_ones_own() {
         "#
     );
     std::fs::write(&config, text).expect("write the configuration");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-    let dev = Dev::start(&["--config", config.to_str().expect("a path"), "--port", &port.to_string()]).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port")
+        .port();
+    let dev = Dev::start(&[
+        "--config",
+        config.to_str().expect("a path"),
+        "--port",
+        &port.to_string(),
+    ])
+    .await;
     assert_eq!(dev.says("gateway"), format!("http://127.0.0.1:{port}"));
-    assert!(dev.ready["models"].as_array().expect("models").contains(&json!("mine/echo")), "{}", dev.ready);
+    assert!(
+        dev.ready["models"]
+            .as_array()
+            .expect("models")
+            .contains(&json!("mine/echo")),
+        "{}",
+        dev.ready
+    );
+    let second = ended(&mut groat(&["dev", "--json", "--port", &port.to_string()])).await;
+    let (said, complaint) = printed(&second);
+    assert_eq!(
+        (second.status.code(), said.as_str()),
+        (Some(1), ""),
+        "the port is taken"
+    );
+    assert!(
+        complaint.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{complaint}"
+    );
 
     let payer = dev.payer();
     let echoed = payer.pay(&chat("mine/echo", "four pence", false)).await;
-    assert_eq!(echoed.json()["choices"][0]["message"]["content"], "four pence", "{}", echoed.body);
+    assert_eq!(
+        echoed.json()["choices"][0]["message"]["content"],
+        "four pence",
+        "{}",
+        echoed.body
+    );
     let receipt = echoed.receipt();
-    assert_eq!((&receipt["answered_by"]["endpoint"], &receipt["markup_bps"]), (&json!("mine"), &json!(100)));
+    assert_eq!(
+        (&receipt["answered_by"]["endpoint"], &receipt["markup_bps"]),
+        (&json!("mine"), &json!(100))
+    );
     assert_eq!(receipt["price_row"]["completion"], "15000000");
-    let small = payer.pay(&chat("sim/small", "four pence", false)).await.receipt();
-    assert_eq!(small["price_row"]["completion"], "800000", "a price is laid over the built-in one");
-    assert_eq!(small["price_row"]["prompt"], "280000", "and the others of that model stay");
+    let small = payer
+        .pay(&chat("sim/small", "four pence", false))
+        .await
+        .receipt();
+    assert_eq!(
+        small["price_row"]["completion"], "800000",
+        "a price is laid over the built-in one"
+    );
+    assert_eq!(
+        small["price_row"]["prompt"], "280000",
+        "and the others of that model stay"
+    );
     provider.abort();
+}
+
+#[tokio::test]
+async fn dev_says_how_to_get_the_real_model() {
+    let output =
+        ended(groat(&["dev", "--json", "--model", "llama"]).env_remove("GROAT_LLAMA_SERVER")).await;
+    let (said, complaint) = printed(&output);
+    assert_eq!((output.status.code(), said.as_str()), (Some(1), ""));
+    assert!(
+        complaint.contains("GROAT_LLAMA_SERVER is not set: run ./scripts/setup --real-model"),
+        "{complaint}"
+    );
 }
 
 async fn balance(dev: &Dev, account: Address) -> U256 {
     let calldata = format!("0x70a08231{}", hex::encode(account.into_word()));
-    let answer = dev.rpc("eth_call", json!([{"to": dev.says("asset"), "data": calldata}, "latest"])).await;
-    answer.as_str().expect("a balance").parse().expect("a number")
+    let answer = dev
+        .rpc(
+            "eth_call",
+            json!([{"to": dev.says("asset"), "data": calldata}, "latest"]),
+        )
+        .await;
+    answer
+        .as_str()
+        .expect("a balance")
+        .parse()
+        .expect("a number")
 }

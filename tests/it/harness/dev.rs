@@ -9,14 +9,19 @@ use tokio::process::{Child, ChildStdout, Command};
 /// The built binary; killed with its owner.
 pub fn groat(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groat"));
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
 /// Runs a command to its end.
 pub async fn ended(command: &mut Command) -> Output {
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    output.expect("the command ends").expect("the command starts")
+    output
+        .expect("the command ends")
+        .expect("the command starts")
 }
 
 /// What a command printed on standard output and standard error.
@@ -39,23 +44,41 @@ impl Dev {
     pub async fn start(arguments: &[&str]) -> Self {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut child = groat(&["dev", "--json"]).args(arguments).stdout(Stdio::piped()).spawn().expect("start groat dev");
+        let mut child = groat(&["dev", "--json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start groat dev");
         let stdout = child.stdout.take().expect("its standard output");
         let mut stdout = BufReader::new(stdout).lines();
-        let line = tokio::time::timeout(PATIENCE, stdout.next_line()).await.expect("it becomes ready");
-        let line = line.expect("its output can be read").expect("it prints a line before it ends");
+        let line = tokio::time::timeout(PATIENCE, stdout.next_line())
+            .await
+            .expect("it becomes ready");
+        let line = line
+            .expect("its output can be read")
+            .expect("it prints a line before it ends");
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { ready, child, stdout }
+        Self {
+            ready,
+            child,
+            stdout,
+        }
     }
 
     /// A member of its line that is a text.
     pub fn says(&self, key: &str) -> &str {
-        self.ready[key].as_str().unwrap_or_else(|| panic!("{key} is no text in {}", self.ready))
+        self.ready[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("{key} is no text in {}", self.ready))
     }
 
     pub fn payer(&self) -> Payer {
         let key = Key::from_hex(self.says("payer_private_key")).expect("a private key");
-        Payer { key, url: self.says("gateway").to_owned(), client: reqwest::Client::new() }
+        Payer {
+            key,
+            url: self.says("gateway").to_owned(),
+            client: reqwest::Client::new(),
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -65,8 +88,17 @@ impl Dev {
     /// The result of a JSON-RPC request to its chain.
     pub async fn rpc(&self, method: &str, parameters: Value) -> Value {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
-        let request = reqwest::Client::new().post(self.says("rpc")).header("content-type", "application/json").body(request.to_string());
-        let answer = request.send().await.expect("the chain answers").text().await.expect("an answer");
+        let request = reqwest::Client::new()
+            .post(self.says("rpc"))
+            .header("content-type", "application/json")
+            .body(request.to_string());
+        let answer = request
+            .send()
+            .await
+            .expect("the chain answers")
+            .text()
+            .await
+            .expect("an answer");
         serde_json::from_str::<Value>(&answer).expect("JSON")["result"].clone()
     }
 
@@ -75,7 +107,12 @@ impl Dev {
         let client = reqwest::Client::new();
         until("every call is finished and settled", || async {
             let url = format!("{}/admin/ledger/verify", self.says("gateway"));
-            let answer = client.get(url).bearer_auth(self.says("admin_token")).send().await.ok()?;
+            let answer = client
+                .get(url)
+                .bearer_auth(self.says("admin_token"))
+                .send()
+                .await
+                .ok()?;
             let report: Value = serde_json::from_str(&answer.text().await.ok()?).ok()?;
             (report["calls_open"] == 0).then_some(report)
         })
@@ -85,9 +122,16 @@ impl Dev {
     /// Sends a signal, waits for the end, and gives the lines that it printed after the first.
     pub async fn end_by(mut self, signal: &str) -> (ExitStatus, Vec<String>) {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status().await.expect("run kill");
+        let sent = Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .await
+            .expect("run kill");
         assert!(sent.success());
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("its status");
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("it ends")
+            .expect("its status");
         let mut lines = Vec::new();
         while let Ok(Some(line)) = self.stdout.next_line().await {
             lines.push(line);
@@ -127,5 +171,8 @@ fn state_and_parent(pid: u32) -> Option<(String, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold spaces and parentheses itself.
     let mut after_name = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    Some((after_name.next()?.to_owned(), after_name.next()?.parse().ok()?))
+    Some((
+        after_name.next()?.to_owned(),
+        after_name.next()?.parse().ok()?,
+    ))
 }
