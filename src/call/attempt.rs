@@ -11,7 +11,7 @@ use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT};
 use crate::protocol::x402::Credential;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A payment on its way to become a call; copies of it share one attempt.
@@ -68,7 +68,8 @@ impl Attempt {
             running,
             id,
             call,
-            authorized,
+            payer: authorized.payer,
+            reservation: Mutex::new(Some(authorized.reservation)),
             headers,
         };
         task.run().await;

@@ -10,13 +10,14 @@ use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{CallId, CallState, Event, SettleWhen, VoidReason};
 use crate::metering::meter_whole;
-use crate::payment::{Authorized, Settlement};
+use crate::payment::{Reservation, Settlement};
 use crate::protocol::x402;
 use crate::router::{UpstreamAnswer, UpstreamFailure};
+use alloy::primitives::Address;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// The header that names the call in every answer to a paid request.
@@ -28,7 +29,9 @@ pub(super) struct Task {
     pub(super) running: Arc<Running>,
     pub(super) id: CallId,
     pub(super) call: QuotedCall,
-    pub(super) authorized: Authorized,
+    pub(super) payer: Address,
+    /// The payer's unsettled share, until the settlement is known.
+    pub(super) reservation: Mutex<Option<Reservation>>,
     pub(super) version: x402::Version,
     pub(super) headers: HeaderMap,
 }
@@ -229,11 +232,17 @@ impl Task {
     }
 
     async fn settle(&self) -> Settlement {
-        match self.shared.ledger.call(&self.id).await {
+        let settlement = match self.shared.ledger.call(&self.id).await {
             Ok(Some(state)) => self.shared.settlements.settle_call(&state).await,
             // A ledger that cannot be read settles nothing; the next start goes on from what it holds.
             _ => std::future::pending().await,
-        }
+        };
+        let mut reservation = self
+            .reservation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *reservation = None;
+        settlement
     }
 
     /// Bills what was used; from here on the bill stands.
@@ -302,7 +311,7 @@ impl Task {
         }
         Refusal::SettlementFailed {
             reason,
-            payer: self.authorized.payer,
+            payer: self.payer,
             version: self.version,
         }
     }
@@ -328,12 +337,8 @@ impl Task {
         );
         if let Some(Settlement::Confirmed { transaction, .. }) = settlement {
             let rail = &self.shared.rail;
-            let paid = rail.settle_response(
-                self.authorized.payer,
-                self.call.ceiling,
-                transaction,
-                self.version,
-            );
+            let paid =
+                rail.settle_response(self.payer, self.call.ceiling, transaction, self.version);
             let value = paid
                 .to_header()
                 .ok()

@@ -1,5 +1,6 @@
 //! x402 `exact` by EIP-3009 (x402 scheme_exact_evm): checks in order of cost, the chain asked last.
 
+use super::exposure::{Exposure, Reservation};
 use super::settlement::{stored, stored_signature};
 use crate::chain::{Preflight, RevertReason, Rpc, Transfer};
 use crate::config::{AssetConfig, PaymentConfig};
@@ -26,10 +27,11 @@ pub struct ExactRail {
     pay_to: Address,
     max_timeout_seconds: u64,
     relayer: Address,
+    exposure: Exposure,
 }
 
 /// A payment that is good: it may be held.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Authorized {
     /// Who pays.
     pub payer: Address,
@@ -39,6 +41,8 @@ pub struct Authorized {
     pub transfer: Transfer,
     /// Whether the payer is a contract.
     pub payer_has_code: bool,
+    /// Its share of what the payer owes unsettled; to be dropped once the settlement is known.
+    pub reservation: Reservation,
 }
 
 /// Why a payment is not taken.
@@ -73,6 +77,7 @@ impl ExactRail {
             pay_to: payment.pay_to,
             max_timeout_seconds: payment.max_timeout_seconds,
             relayer,
+            exposure: Exposure::default(),
         }
     }
 
@@ -179,7 +184,12 @@ impl ExactRail {
                 AuthorizeFailure::Unknown
             })?;
         judge(&preflight, proof, transfer.value).map_err(AuthorizeFailure::Refused)?;
+        let reservation = self
+            .exposure
+            .reserve(authorization.from, amount, preflight.balance)
+            .ok_or(AuthorizeFailure::Refused(Refusal::InsufficientBalance))?;
         Ok(Authorized {
+            reservation,
             payer: authorization.from,
             replay_key: self.replay_key(credential),
             payer_has_code: preflight.payer_has_code,

@@ -5,7 +5,9 @@
 //! nothing; its refund is the withdrawal of credit on chain.
 
 mod exact;
+mod exposure;
 mod settlement;
 
 pub use exact::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT};
+pub use exposure::Reservation;
 pub use settlement::{LedgerOutbox, Settlement, Settlements};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// Longer text is bounded by its bytes instead: tokenizing takes up to 0.7 µs a byte, and what a
 /// stranger sends before paying must not buy more than a moment of CPU.
-pub const TOKENIZED_BYTES_MAX: u64 = 256 << 10;
+pub const TOKENIZED_BYTES_MAX: u64 = 64 << 10;
 
 /// How an endpoint's prompt tokens are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

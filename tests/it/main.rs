@@ -1,5 +1,7 @@
 //! One binary of integration tests: the built `groat`, a real anvil, real clients, a real model.
 
+#![expect(unreachable_pub, reason = "nothing of a test binary can be reached from outside")]
+
 mod chain;
 mod chain_trouble;
 mod clients;
@@ -7,5 +9,6 @@ mod dev;
 mod docs;
 mod harness;
 mod kill;
+mod overdraft;
 mod real_model;
 mod smoke;

@@ -5,8 +5,8 @@ use tokio::process::{Child, Command};
 
 /// The built binary serving a configuration; killed with its owner.
 #[derive(Debug)]
-pub struct Gateway {
-    pub url: String,
+pub(crate) struct Gateway {
+    pub(crate) url: String,
     config: PathBuf,
     log: PathBuf,
     environment: Vec<(String, String)>,
@@ -14,20 +14,20 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub fn new(url: String, folder: &Path, config: &str, environment: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(url: String, folder: &Path, config: &str, environment: Vec<(String, String)>) -> Self {
         let path = folder.join("groat.toml");
         std::fs::write(&path, config).expect("write the configuration");
         Self { url, config: path, log: folder.join("groat.log"), environment, child: None }
     }
 
-    pub fn rewrite_config(&self, edit: impl FnOnce(String) -> String) {
+    pub(crate) fn rewrite_config(&self, edit: impl FnOnce(String) -> String) {
         let text = std::fs::read_to_string(&self.config).expect("read the configuration");
         std::fs::write(&self.config, edit(text)).expect("write the configuration");
     }
 
     /// Starts the gateway and waits until it is ready. `failpoints` is the `fail` crate's language,
     /// for example `hold=return` or `capture=3*off->return`.
-    pub async fn start(&mut self, failpoints: &str) {
+    pub(crate) async fn start(&mut self, failpoints: &str) {
         self.spawn(failpoints);
         let ready = format!("{}/readyz", self.url);
         let client = reqwest::Client::new();
@@ -41,7 +41,7 @@ impl Gateway {
     }
 
     /// Starts the gateway without waiting for it.
-    pub fn spawn(&mut self, failpoints: &str) {
+    pub(crate) fn spawn(&mut self, failpoints: &str) {
         let log = std::fs::File::options().create(true).append(true).open(&self.log).expect("open the log");
         let child = Command::new(env!("CARGO_BIN_EXE_groat"))
             .args(["serve", "--config"])
@@ -58,36 +58,36 @@ impl Gateway {
         self.child = Some(child);
     }
 
-    pub async fn kill_9(&mut self) {
+    pub(crate) async fn kill_9(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("kill the gateway");
         }
     }
 
     /// Sends SIGTERM and waits for the end; true when it ended with success.
-    pub async fn terminate(&mut self) -> bool {
+    pub(crate) async fn terminate(&mut self) -> bool {
         self.signal("TERM").await;
         self.wait().await.success()
     }
 
-    pub async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let pid = self.pid().expect("a running gateway").to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().await.expect("run kill");
         assert!(sent.success());
     }
 
     /// Waits for the process to end, as it does by itself at a failpoint.
-    pub async fn wait(&mut self) -> std::process::ExitStatus {
+    pub(crate) async fn wait(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("a running gateway");
         let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
         ended.expect("the gateway ends").expect("its status")
     }
 
-    pub fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

@@ -1,24 +1,26 @@
 //! What the tests stand on: a chain, a scripted provider, the built gateway, and a payer.
 
 mod dev;
+mod forge;
 mod gateway;
 mod payer;
 mod stack;
 mod tool;
 
-pub use dev::{Dev, descendants, ended, gone, groat, printed};
-pub use gateway::Gateway;
-pub use payer::{Answer, Payer, chat};
-pub use stack::{Setup, Stack};
-pub use tool::tool;
+pub(crate) use dev::{Dev, descendants, ended, gone, groat, printed};
+pub(crate) use forge::{encoded, payload, total};
+pub(crate) use gateway::Gateway;
+pub(crate) use payer::{Answer, Payer, chat};
+pub(crate) use stack::{Setup, Stack};
+pub(crate) use tool::tool;
 
 use std::time::Duration;
 
 /// How long a test waits for an event that must come; far beyond what a loaded machine needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `event` gives something, asking again as fast as it answers.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut event: impl FnMut() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut event: impl FnMut() -> F) -> T {
     let asked = async {
         loop {
             if let Some(found) = event().await {

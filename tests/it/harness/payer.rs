@@ -7,53 +7,53 @@ use serde_json::{Value, json};
 
 /// A wallet that pays by hand, so that tests can bend every part of a payment.
 #[derive(Debug, Clone)]
-pub struct Payer {
-    pub key: Key,
-    pub url: String,
-    pub client: reqwest::Client,
+pub(crate) struct Payer {
+    pub(crate) key: Key,
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
 }
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub async fn of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
+    pub(crate) async fn of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Self { status, headers, body: response.text().await? })
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The call's id, from its header.
-    pub fn call(&self) -> String {
+    pub(crate) fn call(&self) -> String {
         self.header("groat-call-id").expect("a call id").to_owned()
     }
 
     /// The x402 error string of a challenge.
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let required = self.header("payment-required").unwrap_or_else(|| panic!("no challenge: {self:?}"));
         PaymentRequired::from_header(required).expect("a challenge").error.unwrap_or_default()
     }
 
     /// The `data:` payloads of an event stream.
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.body.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned).collect()
     }
 
     /// The receipt in the answer's usage, whole or streamed.
-    pub fn receipt(&self) -> Value {
+    pub(crate) fn receipt(&self) -> Value {
         let whole: Option<Value> = serde_json::from_str(&self.body).ok();
         let chunks = self.events().into_iter().filter_map(|data| serde_json::from_str(&data).ok());
         let found = whole.into_iter().chain(chunks).filter_map(|value: Value| value.pointer("/usage/receipt").cloned());
@@ -62,7 +62,7 @@ impl Answer {
 }
 
 /// A chat body for a model.
-pub fn chat(model: &str, prompt: &str, stream: bool) -> String {
+pub(crate) fn chat(model: &str, prompt: &str, stream: bool) -> String {
     let mut body = json!({"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 32});
     if stream {
         body["stream"] = json!(true);
@@ -72,20 +72,20 @@ pub fn chat(model: &str, prompt: &str, stream: bool) -> String {
 }
 
 impl Payer {
-    pub fn post(&self, body: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, body: &str) -> RequestBuilder {
         let url = format!("{}/v1/chat/completions", self.url);
         self.client.post(url).header("content-type", "application/json").body(body.to_owned())
     }
 
     /// The challenge of an unpaid request.
-    pub async fn challenge(&self, body: &str) -> PaymentRequired {
+    pub(crate) async fn challenge(&self, body: &str) -> PaymentRequired {
         let answer = Answer::of(self.post(body)).await.expect("an answer");
         assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED, "{}", answer.body);
         PaymentRequired::from_header(answer.header("payment-required").expect("offers")).expect("a challenge")
     }
 
     /// A fresh authorization of an offer.
-    pub fn authorization(&self, offer: &Requirements) -> Authorization {
+    pub(crate) fn authorization(&self, offer: &Requirements) -> Authorization {
         let now = groat::clock::now_ms() / 1000;
         Authorization {
             from: self.key.address(),
@@ -98,7 +98,7 @@ impl Payer {
     }
 
     /// The header of a payment of the first offer, by any authorization.
-    pub fn header_of(&self, required: &PaymentRequired, authorization: &Authorization) -> String {
+    pub(crate) fn header_of(&self, required: &PaymentRequired, authorization: &Authorization) -> String {
         let offer = required.accepts.first().expect("an offer");
         let terms = Terms::of(offer).expect("terms");
         let payload = PaymentPayload {
@@ -112,19 +112,19 @@ impl Payer {
     }
 
     /// A good payment for this body.
-    pub async fn payment(&self, body: &str) -> String {
+    pub(crate) async fn payment(&self, body: &str) -> String {
         let required = self.challenge(body).await;
         let authorization = self.authorization(required.accepts.first().expect("an offer"));
         self.header_of(&required, &authorization)
     }
 
     /// Sends a body with a payment header.
-    pub async fn send(&self, body: &str, payment: &str) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn send(&self, body: &str, payment: &str) -> Result<Answer, reqwest::Error> {
         Answer::of(self.post(body).header("payment-signature", payment)).await
     }
 
     /// Pays for a body and reads the answer.
-    pub async fn pay(&self, body: &str) -> Answer {
+    pub(crate) async fn pay(&self, body: &str) -> Answer {
         let payment = self.payment(body).await;
         self.send(body, &payment).await.expect("an answer")
     }

@@ -10,49 +10,49 @@ use tokio::task::JoinHandle;
 
 /// A chain, a scripted provider and the built gateway between them and a funded payer.
 #[derive(Debug)]
-pub struct Stack {
-    pub chain: DevChain,
+pub(crate) struct Stack {
+    pub(crate) chain: DevChain,
     /// The token that is paid in.
-    pub asset: Address,
-    pub gateway: Gateway,
-    pub payer: Payer,
-    pub sim: String,
-    pub folder: tempfile::TempDir,
-    pub admin_token: String,
+    pub(crate) asset: Address,
+    pub(crate) gateway: Gateway,
+    pub(crate) payer: Payer,
+    pub(crate) sim: String,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) admin_token: String,
     provider: JoinHandle<std::io::Result<()>>,
 }
 
 /// What a test wants to be different from the usual.
 #[derive(Debug, Default, Clone)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Models by id: the name that the simulator is asked for (`sim/gpt?cut=3`).
-    pub models: Vec<(&'static str, &'static str)>,
+    pub(crate) models: Vec<(&'static str, &'static str)>,
     /// Lines for `[payment]`, `[gateway]` and `[chain]`.
-    pub payment: &'static str,
-    pub gateway: &'static str,
-    pub chain: &'static str,
+    pub(crate) payment: &'static str,
+    pub(crate) gateway: &'static str,
+    pub(crate) chain: &'static str,
     /// Another RPC endpoint than the chain's own, such as a faulty proxy before it.
-    pub rpc_url: Option<String>,
+    pub(crate) rpc_url: Option<String>,
     /// Another upstream than the simulator.
-    pub upstream_url: Option<String>,
+    pub(crate) upstream_url: Option<String>,
     /// Lines for `[[upstream]]`.
-    pub upstream: &'static str,
+    pub(crate) upstream: &'static str,
     /// The artifact of another token than the stand-in, to be paid in; the payer has as much of it.
-    pub token: Option<&'static str>,
+    pub(crate) token: Option<&'static str>,
     /// More of the gateway's environment.
-    pub environment: Vec<(&'static str, String)>,
-    pub failpoints: &'static str,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    pub(crate) failpoints: &'static str,
     /// The simulator's configuration.
-    pub sim: SimConfig,
+    pub(crate) sim: SimConfig,
 }
 
 impl Stack {
     /// The usual: model `m`, which is `sim/small`.
-    pub async fn usual() -> Self {
+    pub(crate) async fn usual() -> Self {
         Self::with(Setup::default()).await
     }
 
-    pub async fn with(setup: Setup) -> Self {
+    pub(crate) async fn with(setup: Setup) -> Self {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let chain = DevChain::start().await.expect("a local chain; run ./scripts/setup");
@@ -83,13 +83,13 @@ impl Stack {
     }
 
     /// What the provider saw.
-    pub async fn seen(&self) -> SimStats {
+    pub(crate) async fn seen(&self) -> SimStats {
         let answer = reqwest::get(format!("{}/sim/calls", self.sim)).await.expect("the simulator");
         answer.json().await.expect("its calls")
     }
 
     /// The ledger's report of a running gateway.
-    pub async fn report(&self) -> Value {
+    pub(crate) async fn report(&self) -> Value {
         let url = format!("{}/admin/ledger/verify", self.payer.url);
         let answer = self.payer.client.get(url).bearer_auth(&self.admin_token).send().await.expect("an answer");
         answer.json().await.expect("a report")
@@ -97,7 +97,7 @@ impl Stack {
 
     /// Waits until no call and no settlement is open, then holds the ledger against itself and the
     /// chain: zero difference.
-    pub async fn reconcile(&self) -> Value {
+    pub(crate) async fn reconcile(&self) -> Value {
         let report = super::until("every call is finished and settled", || async {
             let report = self.report().await;
             (report["calls_open"] == 0).then_some(report)
