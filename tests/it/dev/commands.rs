@@ -1,4 +1,4 @@
-use crate::harness::{PATIENCE, chat, ended, groat, printed};
+use crate::harness::{PATIENCE, chat, ended, groat, http, printed};
 use serde_json::Value;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -45,8 +45,6 @@ fn below(help: &str) -> impl Iterator<Item = &'static str> {
 
 #[tokio::test]
 async fn the_simulator_serves_by_itself() {
-    // A second installation is refused and changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut child = groat(&["sim", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .spawn()
@@ -63,7 +61,7 @@ async fn the_simulator_serves_by_itself() {
         .last()
         .expect("an address")
         .to_owned();
-    let client = reqwest::Client::new();
+    let client = http();
     let request = client
         .post(format!("{url}/chat/completions"))
         .header("content-type", "application/json");

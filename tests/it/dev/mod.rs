@@ -3,7 +3,7 @@
 mod commands;
 mod pay;
 
-use crate::harness::{Dev, chat, descendants, ended, gone, groat, printed};
+use crate::harness::{Dev, chat, descendants, ended, gone, groat, http, printed};
 use alloy::primitives::{Address, U256};
 use groat::sim::SimConfig;
 use serde_json::{Value, json};
@@ -98,7 +98,9 @@ async fn dev_leaves_nothing_running_when_it_is_told_to_stop() {
         gone(&processes).await;
         for address in addresses {
             assert!(
-                reqwest::get(&address)
+                http()
+                    .get(&address)
+                    .send()
                     .await
                     .is_err_and(|error| error.is_connect()),
                 "{address} still listens"

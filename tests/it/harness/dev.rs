@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// The built binary; killed with its owner.
-pub fn groat(arguments: &[&str]) -> Command {
+pub(crate) fn groat(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groat"));
     command
         .args(arguments)
@@ -17,7 +17,7 @@ pub fn groat(arguments: &[&str]) -> Command {
 }
 
 /// Runs a command to its end.
-pub async fn ended(command: &mut Command) -> Output {
+pub(crate) async fn ended(command: &mut Command) -> Output {
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
     output
         .expect("the command ends")
@@ -25,25 +25,33 @@ pub async fn ended(command: &mut Command) -> Output {
 }
 
 /// What a command printed on standard output and standard error.
-pub fn printed(output: &Output) -> (String, String) {
+pub(crate) fn printed(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
 }
 
+/// A client that gives up on what never answers.
+pub(crate) fn http() -> reqwest::Client {
+    // A second installation is refused and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .build()
+        .expect("an HTTP client")
+}
+
 /// A running `groat dev --json`.
 #[derive(Debug)]
-pub struct Dev {
+pub(crate) struct Dev {
     /// The line that it printed.
-    pub ready: Value,
+    pub(crate) ready: Value,
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Dev {
     /// Starts it, and waits for its line; what goes wrong stands on standard error.
-    pub async fn start(arguments: &[&str]) -> Self {
-        // A second installation is refused and changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let mut child = groat(&["dev", "--json"])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -66,29 +74,29 @@ impl Dev {
     }
 
     /// A member of its line that is a text.
-    pub fn says(&self, key: &str) -> &str {
+    pub(crate) fn says(&self, key: &str) -> &str {
         self.ready[key]
             .as_str()
             .unwrap_or_else(|| panic!("{key} is no text in {}", self.ready))
     }
 
-    pub fn payer(&self) -> Payer {
+    pub(crate) fn payer(&self) -> Payer {
         let key = Key::from_hex(self.says("payer_private_key")).expect("a private key");
         Payer {
             key,
             url: self.says("gateway").to_owned(),
-            client: reqwest::Client::new(),
+            client: http(),
         }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("a running groat dev")
     }
 
     /// The result of a JSON-RPC request to its chain.
-    pub async fn rpc(&self, method: &str, parameters: Value) -> Value {
+    pub(crate) async fn rpc(&self, method: &str, parameters: Value) -> Value {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
-        let request = reqwest::Client::new()
+        let request = http()
             .post(self.says("rpc"))
             .header("content-type", "application/json")
             .body(request.to_string());
@@ -103,8 +111,8 @@ impl Dev {
     }
 
     /// The ledger's report, with every call finished.
-    pub async fn report(&self) -> Value {
-        let client = reqwest::Client::new();
+    pub(crate) async fn report(&self) -> Value {
+        let client = http();
         until("every call is finished and settled", || async {
             let url = format!("{}/admin/ledger/verify", self.says("gateway"));
             let answer = client
@@ -120,7 +128,7 @@ impl Dev {
     }
 
     /// Sends a signal, waits for the end, and gives the lines that it printed after the first.
-    pub async fn end_by(mut self, signal: &str) -> (ExitStatus, Vec<String>) {
+    pub(crate) async fn end_by(mut self, signal: &str) -> (ExitStatus, Vec<String>) {
         let pid = self.pid().to_string();
         let sent = Command::new("kill")
             .args(["-s", signal, &pid])
@@ -141,7 +149,7 @@ impl Dev {
 }
 
 /// The processes below a process, as `/proc` knows them now.
-pub fn descendants(of: u32) -> Vec<u32> {
+pub(crate) fn descendants(of: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
@@ -159,7 +167,7 @@ pub fn descendants(of: u32) -> Vec<u32> {
 }
 
 /// Waits until none of these processes runs.
-pub async fn gone(pids: &[u32]) {
+pub(crate) async fn gone(pids: &[u32]) {
     until("no process is left running", || async {
         let running = |pid: &&u32| state_and_parent(**pid).is_some_and(|(state, _)| state != "Z");
         pids.iter().find(running).is_none().then_some(())

@@ -30,7 +30,7 @@ impl Gateway {
     pub(crate) async fn start(&mut self, failpoints: &str) {
         self.spawn(failpoints);
         let ready = format!("{}/readyz", self.url);
-        let client = reqwest::Client::new();
+        let client = super::http();
         until("the gateway is ready", || {
             let status = self.child.as_mut().expect("a child").try_wait().expect("its status");
             assert!(status.is_none(), "groat serve ended: {status:?}\n{}", self.log());

@@ -7,7 +7,7 @@ mod payer;
 mod stack;
 mod tool;
 
-pub(crate) use dev::{Dev, descendants, ended, gone, groat, printed};
+pub(crate) use dev::{Dev, descendants, ended, gone, groat, http, printed};
 pub(crate) use forge::{encoded, payload, total};
 pub(crate) use gateway::Gateway;
 pub(crate) use payer::{Answer, Payer, chat};

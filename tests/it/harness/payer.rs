@@ -56,8 +56,8 @@ impl Answer {
     pub(crate) fn receipt(&self) -> Value {
         let whole: Option<Value> = serde_json::from_str(&self.body).ok();
         let chunks = self.events().into_iter().filter_map(|data| serde_json::from_str(&data).ok());
-        let found = whole.into_iter().chain(chunks).filter_map(|value: Value| value.pointer("/usage/receipt").cloned());
-        found.last().unwrap_or_else(|| panic!("no receipt in {}", self.body))
+        let mut found = whole.into_iter().chain(chunks).filter_map(|value: Value| value.pointer("/usage/receipt").cloned());
+        found.next_back().unwrap_or_else(|| panic!("no receipt in {}", self.body))
     }
 }
 

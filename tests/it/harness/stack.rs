@@ -78,7 +78,7 @@ impl Stack {
         let mut gateway = Gateway::new(url.clone(), folder.path(), &config, environment);
         gateway.start(setup.failpoints).await;
         let key = Key::from_hex(&secret(&chain.payer_key)).expect("a key");
-        let payer = Payer { key, url, client: reqwest::Client::new() };
+        let payer = Payer { key, url, client: super::http() };
         Self { chain, asset, gateway, payer, sim, folder, admin_token, provider }
     }
 
@@ -115,6 +115,7 @@ impl Stack {
 }
 
 impl Drop for Stack {
+    #[expect(clippy::print_stderr, reason = "a failed test shows the gateway's log beside its own words")]
     fn drop(&mut self) {
         self.provider.abort();
         if std::thread::panicking() {

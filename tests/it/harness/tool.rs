@@ -5,7 +5,7 @@ use std::path::PathBuf;
     clippy::disallowed_methods,
     reason = "where a tool of the tests lies is no setting of the gateway"
 )]
-pub fn tool(variable: &str, setup_flag: &str) -> PathBuf {
+pub(crate) fn tool(variable: &str, setup_flag: &str) -> PathBuf {
     let remedy = format!("run ./scripts/setup {setup_flag}, then: source scripts/lib/env.sh");
     let path =
         std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: {remedy}"));
