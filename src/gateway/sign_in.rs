@@ -19,12 +19,27 @@ use std::sync::{Mutex, PoisonError};
 const NONCES_MAX: usize = 100_000;
 
 /// The nonces that were used, until their messages are too old anyway.
-#[derive(Debug, Default)]
-pub(super) struct Nonces(Mutex<HashMap<String, Timestamp>>);
+#[derive(Debug)]
+pub(super) struct Nonces {
+    used: Mutex<HashMap<String, Timestamp>>,
+    /// A message issued before this process began is stale by then, and not taken: it may have been
+    /// used before.
+    fresh_after: Timestamp,
+}
+
+impl Default for Nonces {
+    fn default() -> Self {
+        let now = Timestamp::now();
+        Self {
+            used: Mutex::default(),
+            fresh_after: now.checked_add(siwx::AGE_MAX).unwrap_or(now),
+        }
+    }
+}
 
 impl Nonces {
     fn burn(&self, nonce: &str, stale_after: Timestamp, now: Timestamp) -> Result<(), SiwxError> {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= NONCES_MAX {
             used.retain(|_, stale| *stale > now);
         }
@@ -46,7 +61,7 @@ impl App {
         let Some(value) = headers.get(siwx::HEADER) else {
             return Err(Box::new(self.ask_to_sign_in(path)));
         };
-        self.check(value.to_str().unwrap_or_default())
+        self.check(value.to_str().unwrap_or_default(), path)
             .map_err(|error| {
                 let body = json!({"error": {
                     "message": error.to_string(),
@@ -58,7 +73,9 @@ impl App {
             })
     }
 
-    fn check(&self, header: &str) -> Result<Address, SiwxError> {
+    /// A sign-in is good for the route it names, once, and not across a restart, which forgets what
+    /// was used before it.
+    fn check(&self, header: &str, path: &str) -> Result<Address, SiwxError> {
         let now = Timestamp::now();
         let networks = [self.network()];
         let expected = Expected {
@@ -66,7 +83,14 @@ impl App {
             networks: &networks,
             now,
         };
-        let signed = siwx::verify(&siwx::parse(header)?, &expected)?;
+        let message = siwx::parse(header)?;
+        if message.uri != format!("{}{path}", self.inner.origin) {
+            return Err(SiwxError::Uri);
+        }
+        let signed = siwx::verify(&message, &expected)?;
+        if signed.stale_after < self.inner.nonces.fresh_after {
+            return Err(SiwxError::NonceUsed);
+        }
         self.inner
             .nonces
             .burn(&signed.nonce, signed.stale_after, now)?;
