@@ -12,7 +12,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(30);
 
 impl Desk {
     /// Finishes what was open: a call without its bill is voided (the interruption was ours), a bill
-    /// without its receipt gets it, and whatever may be on chain is found out and settled.
+    /// without its receipt gets it, whatever may be on chain is found out and settled, and what was
+    /// settled lately is watched for a reorganisation as before.
     pub async fn resume(&self, open: OpenItems) {
         let shared = self.shared();
         if !open.calls.is_empty() || !open.withdrawals.is_empty() {
@@ -30,6 +31,12 @@ impl Desk {
         for state in open.withdrawals {
             let id = state.withdrawal.id;
             shared.settlements.pay_out(&id, &state).await;
+        }
+        for state in open.settled_calls {
+            shared.watch_settled(&state.hold.call).await;
+        }
+        for state in open.settled_withdrawals {
+            shared.settlements.watch_payout(&state).await;
         }
     }
 
@@ -84,6 +91,16 @@ impl Shared {
         if sent || state.settlement_due() {
             let shared = Arc::clone(self);
             tokio::spawn(async move { shared.settlements.settle_call(&state).await });
+        }
+    }
+
+    /// Goes on with a call that is settled: the last stop may have come before the receipt that says
+    /// so, and a reorganisation may still come.
+    async fn watch_settled(&self, id: &CallId) {
+        self.receipt_anew(id).await;
+        match self.ledger.call(id).await {
+            Ok(Some(state)) => self.settlements.watch_call(&state).await,
+            _ => tracing::error!(call = %id, "a settled call cannot be read"),
         }
     }
 

@@ -11,7 +11,7 @@ use super::store::{Head, Pair, RECORD_BYTES_MAX, Store, StoreError, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many pairs are asked of the store at a time.
 const PAGE: usize = 1000;
@@ -168,6 +168,28 @@ impl<'a> Batch<'a> {
     /// All withdrawals with something left to do, in the order of their ids.
     pub(super) fn open_withdrawals(&self) -> Result<Vec<WithdrawalState>, LedgerError> {
         self.open_states(keys::OPEN_WITHDRAWALS)
+    }
+
+    /// Everything that one of the newest `entries` log entries says was confirmed on chain.
+    pub(super) fn confirmed_lately(&self, entries: u64) -> Result<BTreeSet<EntityId>, LedgerError> {
+        let mut confirmed = BTreeSet::new();
+        let mut after = self.committed.seq.saturating_sub(entries);
+        loop {
+            let page = self.entries(after, PAGE)?;
+            if page.is_empty() {
+                return Ok(confirmed);
+            }
+            for (_, text) in page {
+                let entry: LogEntry = decode(&text)?;
+                let event = entry
+                    .parsed()
+                    .map_err(|e| LedgerError::Corrupt(e.to_string()))?;
+                if matches!(event, Event::SettlementConfirmed { .. }) {
+                    confirmed.insert(entry.id);
+                }
+                after = entry.seq;
+            }
+        }
     }
 
     /// All credits of a payer.

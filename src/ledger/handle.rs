@@ -3,7 +3,7 @@ use super::batch::{Batch, CreditEntry};
 use super::book::Book;
 use super::error::{ExportError, HoldRefused, LedgerError, OpenError};
 use super::machine::{
-    CallId, CallState, Event, Hold, ReplayKey, Withdrawal, WithdrawalId, WithdrawalState,
+    CallId, CallState, EntityId, Event, Hold, ReplayKey, Withdrawal, WithdrawalId, WithdrawalState,
 };
 use super::store::Store;
 use super::verify::{self, VerifyReport};
@@ -15,6 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How many log entries an export reads at a time, so that calls are served meanwhile.
 const EXPORT_PAGE: usize = 500;
+
+/// How many of the newest log entries count as lately: some thousand calls, or minutes at full load.
+const LATELY_ENTRIES: u64 = 8192;
 
 /// The ledger, as everybody but its writer thread sees it; clones share one ledger. Reads go
 /// through the writer too, so that nobody is told of something a crash could still undo.
@@ -32,6 +35,11 @@ pub struct OpenItems {
     pub calls: Vec<CallState>,
     /// Payouts that are neither confirmed nor failed.
     pub withdrawals: Vec<WithdrawalState>,
+    /// Calls whose settlement was confirmed lately, open or not: a reorganisation may undo what is
+    /// not deep yet.
+    pub settled_calls: Vec<CallState>,
+    /// Payouts that were confirmed lately.
+    pub settled_withdrawals: Vec<WithdrawalState>,
 }
 
 impl Ledger {
@@ -40,10 +48,25 @@ impl Ledger {
     pub fn open(store: impl Store) -> Result<(Self, OpenItems), OpenError> {
         let book = Book::open(Box::new(store))?;
         let batch = book.begin();
-        let open = OpenItems {
+        let mut open = OpenItems {
             calls: batch.open_calls()?,
             withdrawals: batch.open_withdrawals()?,
+            settled_calls: Vec::new(),
+            settled_withdrawals: Vec::new(),
         };
+        for id in batch.confirmed_lately(LATELY_ENTRIES)? {
+            match id {
+                EntityId::Call(id) => {
+                    let settled = |call: &CallState| call.settlement.is_confirmed();
+                    open.settled_calls.extend(batch.call(&id)?.filter(settled));
+                }
+                EntityId::Withdrawal(id) => {
+                    let settled = |payout: &WithdrawalState| payout.settlement.is_confirmed();
+                    open.settled_withdrawals
+                        .extend(batch.withdrawal(&id)?.filter(settled));
+                }
+            }
+        }
         drop(batch);
         let healthy = Arc::new(AtomicBool::new(true));
         let (messages, received) = mpsc::channel(QUEUE_JOBS_MAX);

@@ -10,7 +10,8 @@ use crate::chain::{
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
-    Broadcast, CallId, CallState, EntityId, Event, Hold, Ledger, WithdrawalId, WithdrawalState,
+    self, Broadcast, CallId, CallState, EntityId, Event, Hold, Ledger, WithdrawalId,
+    WithdrawalState, Work,
 };
 use crate::stats::Metrics;
 use alloy::primitives::{Address, B256, Bytes, U256};
@@ -126,6 +127,32 @@ impl Settlements {
             Ok(settlement) => settlement,
             Err(_) => stopped().await,
         }
+    }
+
+    /// Goes on watching a call's confirmed settlement after a restart: a reorganisation undoes it.
+    pub async fn watch_call(&self, state: &CallState) {
+        // A stranger's transfer for a call that owes nothing: if it vanished, nothing would be sent.
+        let voided = matches!(state.work, Work::Voided { .. });
+        if voided && state.settlement.broadcast().is_none() {
+            return;
+        }
+        let Some((job, settled)) = call_job(&state.hold).zip(settled(&state.settlement)) else {
+            return tracing::error!(call = %state.hold.call, "a stored settlement cannot be read");
+        };
+        watch(&self.inner.relayer, job, &state.settlement, settled).await;
+    }
+
+    /// The same for a withdrawal that was paid.
+    pub async fn watch_payout(&self, state: &WithdrawalState) {
+        let id = state.withdrawal.id;
+        let Some(lane) = &self.inner.payout else {
+            return;
+        };
+        let job = payout_job(&id, state, self.inner.asset, lane.address());
+        let Some((job, settled)) = job.zip(settled(&state.settlement)) else {
+            return tracing::error!(%id, "a stored withdrawal cannot be read");
+        };
+        watch(lane, job, &state.settlement, settled).await;
     }
 
     /// Pays out a withdrawal; the outcome is in the ledger when the chain has it.
@@ -268,6 +295,32 @@ fn payout_job(
             value,
         },
         authorization: None,
+    })
+}
+
+async fn watch(lane: &Relayer, job: Job, settlement: &ledger::Settlement, settled: Settled) {
+    let id = job.id.clone();
+    let previous = settlement.broadcast().map(sent_before).unwrap_or_default();
+    if let Err(error) = lane.watch(job, previous, settled).await {
+        tracing::warn!(id, %error, "a settlement is not watched for a reorganisation");
+    }
+}
+
+/// Where a confirmed settlement is in the chain.
+fn settled(settlement: &ledger::Settlement) -> Option<Settled> {
+    let ledger::Settlement::Confirmed {
+        transaction,
+        block,
+        block_hash,
+        ..
+    } = settlement
+    else {
+        return None;
+    };
+    Some(Settled {
+        transaction: transaction.parse().ok()?,
+        block: *block,
+        block_hash: block_hash.parse().ok()?,
     })
 }
 

@@ -137,6 +137,10 @@ impl Lane {
             return;
         }
         let mut work = *work;
+        if work.mined().is_some() {
+            // Its block was not among those found in place.
+            self.watched_head = None;
+        }
         work.waiters.push(waiter);
         self.insert(work);
     }

@@ -22,7 +22,7 @@
 //!   on again. That holds for failures too: a failed transaction may succeed in another chain.
 //! - *The key runs out of gas, or fees exceed the cap:* jobs wait; [`Relayer::healthy`] says why.
 //! - *The process stops* at any await: the [`Outbox`] knows every transaction that may be out, and
-//!   [`Relayer::resume`] takes them up again.
+//!   [`Relayer::resume`] takes them up again; [`Relayer::watch`] goes on looking for reorgs.
 //! - *The node lies about nonces:* too low costs useless sends ("nonce too low") until the true one is
 //!   found; too high makes a gap that is healed when the truth is told. Neither pays twice.
 
@@ -122,6 +122,19 @@ impl Relayer {
     pub async fn resume(&self, job: Job, previous: Vec<Sent>) -> Result<Ticket, ResumeRefusal> {
         let work = Work::resumed(job, previous, self.address, self.bump_after)?;
         Ok(self.take(work).await?)
+    }
+
+    /// Watches a job that an earlier life of the process saw settled: a reorg may still undo it, and
+    /// then it is worked on again. Refused as [`Relayer::resume`] is.
+    pub async fn watch(
+        &self,
+        job: Job,
+        previous: Vec<Sent>,
+        settled: Settled,
+    ) -> Result<(), ResumeRefusal> {
+        let work = Work::resumed(job, previous, self.address, self.bump_after)?;
+        self.take(work.settled(settled)).await?;
+        Ok(())
     }
 
     /// Whether new jobs would be worked on now, or why they would wait.

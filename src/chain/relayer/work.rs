@@ -1,7 +1,7 @@
 //! One job's way through a lane.
 
 use super::fees::Fees;
-use super::job::{Authorization, Job, Outcome, ResumeRefusal, Sent};
+use super::job::{Authorization, Job, Outcome, ResumeRefusal, Sent, Settled};
 use alloy::consensus::{Transaction, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes, U256};
@@ -102,6 +102,19 @@ impl Work {
             work.stage = Stage::Flying(flight);
         }
         Ok(work)
+    }
+
+    /// The same, told before as settled.
+    pub(super) fn settled(mut self, settled: Settled) -> Self {
+        self.stage = Stage::Mined(Mined {
+            transaction: settled.transaction,
+            block: settled.block,
+            block_hash: settled.block_hash,
+            outcome: Outcome::Settled(settled),
+            missing_since: None,
+        });
+        self.told = true;
+        self
     }
 
     fn new(job: Option<Job>) -> Self {

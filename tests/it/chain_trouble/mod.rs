@@ -40,7 +40,9 @@ impl Trouble {
         let node = stack.chain.rpc_url.clone();
         let proxy = Proxy::before(&node).await;
         stack.gateway.kill_9().await;
-        stack.gateway.rewrite_config(|config| config.replace(&node, &proxy.url));
+        stack
+            .gateway
+            .rewrite_config(|config| config.replace(&node, &proxy.url));
         stack.gateway.start("").await;
         Self { stack, proxy }
     }
@@ -67,8 +69,16 @@ impl Trouble {
         let report = self.stack.reconcile().await;
         let held: u64 = answers.iter().map(held).sum();
         assert_eq!(report["totals"][0]["settled"], held, "{report}");
-        assert_eq!(moved(&self.stack).await.len(), answers.len(), "one transfer a call");
-        assert_eq!(self.stack.seen().await.total, answers.len() as u64, "one upstream call each");
+        assert_eq!(
+            moved(&self.stack).await.len(),
+            answers.len(),
+            "one transfer a call"
+        );
+        assert_eq!(
+            self.stack.seen().await.total,
+            answers.len() as u64,
+            "one upstream call each"
+        );
     }
 }
 
@@ -85,13 +95,19 @@ fn assert_come_back(answer: &Answer, codes: &[&str]) {
 /// What an answered call held, by its receipt, in atomic units.
 fn held(answer: &Answer) -> u64 {
     let receipt = answer.receipt();
-    receipt["held"].as_str().expect("an amount").parse().expect("an amount")
+    receipt["held"]
+        .as_str()
+        .expect("an amount")
+        .parse()
+        .expect("an amount")
 }
 
 /// The transfers that reached the payee.
 async fn moved(stack: &Stack) -> Vec<Moved> {
     let payee = Party::To(stack.chain.pay_to_key.address());
-    transfers(&stack.chain.rpc, stack.chain.asset, 0, u64::MAX, payee).await.expect("logs")
+    transfers(&stack.chain.rpc, stack.chain.asset, 0, u64::MAX, payee)
+        .await
+        .expect("logs")
 }
 
 /// A JSON-RPC method of the node whose answer does not matter.
@@ -103,7 +119,14 @@ async fn node<P: RpcSend>(stack: &Stack, method: &'static str, params: P) -> Val
 /// The names of all events in the ledger, oldest first.
 async fn events(stack: &Stack) -> Vec<String> {
     let url = format!("{}/admin/ledger/export", stack.payer.url);
-    let answer = stack.payer.client.get(url).bearer_auth(&stack.admin_token).send().await.expect("an answer");
+    let answer = stack
+        .payer
+        .client
+        .get(url)
+        .bearer_auth(&stack.admin_token)
+        .send()
+        .await
+        .expect("an answer");
     let lines = answer.text().await.expect("an export");
     let name = |line: &str| -> String {
         let entry: Value = serde_json::from_str(line).expect("an entry");
@@ -113,7 +136,11 @@ async fn events(stack: &Stack) -> Vec<String> {
 }
 
 /// The settling call of an authorization, as anybody who saw it could send it: contract and data.
-fn settling_call(payer: &Payer, authorization: &Authorization, offer: &Requirements) -> (Address, Bytes) {
+fn settling_call(
+    payer: &Payer,
+    authorization: &Authorization,
+    offer: &Requirements,
+) -> (Address, Bytes) {
     let digest = digest(authorization, &Terms::of(offer).expect("terms"));
     let transfer = Transfer {
         asset: offer.asset,

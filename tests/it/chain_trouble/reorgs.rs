@@ -83,6 +83,18 @@ async fn rule_1_a_chain_that_grows_shorter_is_a_reorg_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rule_1_a_reorg_while_the_gateway_is_down_is_found_at_its_start() {
+    let mut stack = Stack::usual().await;
+    let answers = pay(&stack, 4).await;
+    let nothing: [u8; 0] = [];
+    stack.gateway.kill_9().await;
+    node(&stack, "anvil_reorg", (3, nothing)).await;
+    stack.gateway.start("").await;
+    settled_again(&stack, 3).await;
+    whole_again(&stack, &answers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_8_a_payment_made_after_a_reorg_is_taken_as_usual() {
     let trouble = Trouble::with("settlement_patience_ms = 20000").await;
     let stack = &trouble.stack;

@@ -152,6 +152,24 @@ impl Books {
         assert_eq!(U256::from(moved), spent);
     }
 
+    /// Calls that the chain settled and whose receipt does not name the transfer.
+    pub(super) fn stale_receipts(&self) -> Vec<String> {
+        let mut stale = Vec::new();
+        for (id, call) in &self.calls {
+            let Some(transaction) = &call.transaction else {
+                continue;
+            };
+            let settlement = call.receipts.last().map(|receipt| &receipt["settlement"]);
+            let current = settlement.is_some_and(|settlement| {
+                settlement["status"] == "settled" && settlement["transaction"] == **transaction
+            });
+            if !current {
+                stale.push(format!("{id}: {settlement:?}, but {call:?}"));
+            }
+        }
+        stale
+    }
+
     /// How many calls the log knows.
     pub(super) fn calls(&self) -> usize {
         self.calls.len()

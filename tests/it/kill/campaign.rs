@@ -170,7 +170,11 @@ impl Campaign {
     /// Looks at everything: the log, the upstream's memory, the chain by `groat ledger verify`.
     async fn audit(&self, round: u32) {
         self.stack.reconcile().await;
-        let books = Books::read(&self.stack).await;
+        let books = until("every receipt says how its settlement stands", || async {
+            let books = Books::read(&self.stack).await;
+            books.stale_receipts().is_empty().then_some(books)
+        })
+        .await;
         books.agree_with(&self.purchases);
         books.agree_with_upstream(&self.stack).await;
         books.agree_with_chain(&self.stack).await;
