@@ -47,7 +47,17 @@ impl Attempt {
             headers,
             ..
         } = self;
-        let authorized = authorize(&shared, &call, &credential).await?;
+        let authorized = match authorize(&shared, &call, &credential).await {
+            Ok(authorized) => authorized,
+            // A copy may have been held, and even settled, since this one was looked for: then the
+            // chain says that the payment is used, and it is the call's own.
+            Err(refusal) => {
+                return match bought(&shared, &credential).await {
+                    Some(taken) => follow(&shared, &running, taken, call.request).await,
+                    None => Err(refusal),
+                };
+            }
+        };
         let id = CallId::from_bytes(rand::random());
         let hold = hold(&shared, id, &call, &credential, &authorized);
         shared.registry().calls.insert(id, Arc::clone(&running));
@@ -106,6 +116,14 @@ async fn authorize(
         .authorize(credential, call.ceiling, &proof)
         .await;
     authorized.map_err(Refusal::from)
+}
+
+/// The call that this very credential bought meanwhile.
+async fn bought(shared: &Shared, credential: &Credential) -> Option<CallId> {
+    let key = shared.rail.replay_key(credential);
+    let state = shared.ledger.by_replay_key(&key).await.ok()??;
+    let same = shared.rail.same_credential(&state.hold, credential);
+    same.then_some(state.hold.call)
 }
 
 fn hold(

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::ledger::{Answer, CallId, CallState, Ledger, RequestHash, SettleWhen, Work};
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{ExactRail, Settlements};
+use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::x402::Credential;
 use crate::stats::Metrics;
@@ -180,8 +181,11 @@ impl Desk {
         let Some(state) = ledger.by_payment_id(&key).await.map_err(unavailable)? else {
             return Ok(None);
         };
-        // Another credential of the same payer: only its own signature opens the payer's answer.
-        let proof = self.shared.check(credential, state.hold.held).await?;
+        // Another credential of the same payer: only its own signature opens the payer's answer,
+        // whatever amount it is for.
+        let signed = u128::try_from(credential.authorization.value).map(Units::from_atomic);
+        let signed = signed.map_err(|_| Refusal::Payment(PaymentRefusal::Value))?;
+        let proof = self.shared.check(credential, signed).await?;
         match proof {
             Proof::Payer => self.shared.again(&state, request).await.map(Some),
             Proof::ContractOnly { .. } => Err(Refusal::Conflict(state.hold.call)),

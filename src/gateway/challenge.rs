@@ -14,11 +14,6 @@ impl App {
     /// The 402 for a quoted call: the same request and price table give the same offers.
     pub(super) fn challenge(&self, call: &QuotedCall, refusal: &PaymentRefusal) -> Response {
         let model = &call.endpoint.model.id;
-        let extensions: Extensions = [(
-            payment_identifier::KEY.to_owned(),
-            payment_identifier::advert(false),
-        )]
-        .into();
         let required = PaymentRequired {
             x402_version: 2,
             error: Some(refusal.reason().to_owned()),
@@ -31,10 +26,16 @@ impl App {
                 service_name: Some("Groat".to_owned()),
             },
             accepts: vec![self.inner.desk.rail().offer(call.ceiling)],
-            extensions: Some(extensions),
+            extensions: Some(advertised()),
         };
         payment_required(&required, refusal)
     }
+}
+
+/// The extensions that every challenge of a call advertises.
+pub(super) fn advertised() -> Extensions {
+    let identifier = payment_identifier::advert(false);
+    [(payment_identifier::KEY.to_owned(), identifier)].into()
 }
 
 /// Prints a challenge; one that no header can carry is a fault of this gateway.

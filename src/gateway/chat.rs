@@ -1,15 +1,18 @@
 //! `POST /v1/chat/completions`: quote, challenge, or take the payment and pass on the answer.
 
 use super::App;
+use super::challenge::advertised;
 use super::error::ApiError;
 use crate::call::{CALL_ID, Head, Listener, Refusal};
 use crate::protocol::Refusal as PaymentRefusal;
-use crate::protocol::x402::{Credential, PAYMENT_SIGNATURE, Version, X_PAYMENT, decode_payment};
+use crate::protocol::x402::{
+    Credential, PAYMENT_SIGNATURE, Version, X_PAYMENT, check_echo, decode_payment,
+};
 use crate::router::forwardable_request_headers;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
     let (head, body) = request.into_parts();
     let body = match read_body(&app, body).await {
         Ok(body) => body,
-        Err(error) => return error.into_response(),
+        Err(error) => return closing(error),
     };
     let credential = match credential(&head.headers) {
         Ok(Some(credential)) => credential,
@@ -62,6 +65,16 @@ pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Respons
     unpaid(&app, &body.to_string().into())
 }
 
+/// What is left of the body is not read, so the connection cannot be used again; a client that is not
+/// told so would lose its next request on it.
+fn closing(error: ApiError) -> Response {
+    let mut response = error.into_response();
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
     let limit = app.inner.body_bytes_max;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit)).await;
@@ -93,9 +106,12 @@ fn credential(headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal>
             found = Some((version, value));
         }
     }
-    found
-        .map(|(version, value)| decode_payment(version, value))
-        .transpose()
+    let Some((version, value)) = found else {
+        return Ok(None);
+    };
+    let credential = decode_payment(version, value)?;
+    check_echo(&advertised(), &credential.extensions)?;
+    Ok(Some(credential))
 }
 
 fn unpaid(app: &App, body: &Bytes) -> Response {

@@ -102,9 +102,9 @@ impl App {
     /// A settlement that failed: 402 with the payment response and without offers (x402 HTTP transport).
     fn settlement_failed(&self, reason: &str, payer: Address, version: Version) -> Response {
         let rail = self.inner.desk.rail();
-        let failed = rail
-            .failure_response(Some(payer), reason, version)
-            .to_header();
+        let mut failed = rail.failure_response(Some(payer), settlement_reason(reason), version);
+        failed.error_message = Some(reason.to_owned());
+        let failed = failed.to_header();
         let message = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
         let error = ApiError::new(StatusCode::PAYMENT_REQUIRED, "settlement_failed", message);
         let mut response = error.into_response();
@@ -120,6 +120,16 @@ impl App {
         }
         response
     }
+}
+
+/// The SDKs' own string for what a lane says of a settlement that failed.
+fn settlement_reason(reason: &str) -> &'static str {
+    let refusal = match reason.split(':').next() {
+        Some("transfer_event_mismatch") => PaymentRefusal::TransferEvent,
+        Some("simulation_reverted") => PaymentRefusal::SimulationFailed,
+        _ => PaymentRefusal::TransactionFailed,
+    };
+    refusal.reason()
 }
 
 /// The `code` of an error body, and the label of its metric.
