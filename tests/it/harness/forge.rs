@@ -12,18 +12,28 @@ use serde_json::{Value, json};
 impl Payer {
     /// Another wallet at the same gateway.
     pub(crate) fn with_key(&self, key: Key) -> Self {
-        Self { key, ..self.clone() }
+        Self {
+            key,
+            ..self.clone()
+        }
     }
 
     /// The 65 bytes with which this wallet signs an authorization of an offer.
     pub(crate) fn signature(&self, offer: &Requirements, authorization: &Authorization) -> Vec<u8> {
         let terms = Terms::of(offer).expect("terms");
-        self.key.sign(digest(authorization, &terms)).to_bytes().to_vec()
+        self.key
+            .sign(digest(authorization, &terms))
+            .to_bytes()
+            .to_vec()
     }
 }
 
 /// A version 2 payment as JSON, of any parts.
-pub(crate) fn payload(required: &PaymentRequired, authorization: &Authorization, signature: &[u8]) -> Value {
+pub(crate) fn payload(
+    required: &PaymentRequired,
+    authorization: &Authorization,
+    signature: &[u8],
+) -> Value {
     json!({
         "x402Version": 2,
         "resource": required.resource,
@@ -41,15 +51,30 @@ pub(crate) fn encoded(payload: &Value) -> String {
 /// A sum over all assets of one of the report's totals, in atomic units.
 pub(crate) fn total(report: &Value, name: &str) -> i64 {
     let totals = report["totals"].as_array().expect("totals");
-    totals.iter().map(|total| total[name].as_i64().unwrap_or_else(|| panic!("no {name} in {total}"))).sum()
+    totals
+        .iter()
+        .map(|total| {
+            total[name]
+                .as_i64()
+                .unwrap_or_else(|| panic!("no {name} in {total}"))
+        })
+        .sum()
 }
 
 impl Answer {
     /// The code of an error body in OpenAI's shape.
     pub(crate) fn code(&self) -> String {
         let error = &self.json()["error"];
-        assert!(error["message"].is_string() && error["type"].is_string(), "not OpenAI's shape: {}", self.body);
-        assert!(error.get("param").is_some(), "not OpenAI's shape: {}", self.body);
+        assert!(
+            error["message"].is_string() && error["type"].is_string(),
+            "not OpenAI's shape: {}",
+            self.body
+        );
+        assert!(
+            error.get("param").is_some(),
+            "not OpenAI's shape: {}",
+            self.body
+        );
         match &error["code"] {
             Value::String(code) => code.clone(),
             other => other.to_string(),
@@ -75,7 +100,11 @@ impl Stack {
 
     /// An account's balance of the token that is paid in, in atomic units.
     pub(crate) async fn balance(&self, account: Address) -> u64 {
-        let balance = self.chain.balance_of(self.asset, account).await.expect("a balance");
+        let balance = self
+            .chain
+            .balance_of(self.asset, account)
+            .await
+            .expect("a balance");
         balance.to::<u64>()
     }
 }
