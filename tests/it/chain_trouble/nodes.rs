@@ -107,3 +107,34 @@ async fn an_operator_sees_that_the_chain_is_gone_and_back() {
     let answer = trouble.send_until_answered(&body, &payment).await;
     trouble.reconciled(&[answer]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_a_gateway_without_its_chain_does_not_start_and_names_no_url() {
+    let mut trouble = Trouble::with(IMPATIENT).await;
+    trouble.stack.gateway.kill_9().await;
+    let (url, keyed) = (
+        trouble.proxy.url.clone(),
+        format!("{}/v3/a-key", trouble.proxy.url),
+    );
+    trouble
+        .stack
+        .gateway
+        .rewrite_config(|config| config.replace(&url, &keyed));
+    for mood in [Mood::Down, Mood::Slow, Mood::Garbage, Mood::Nulls] {
+        trouble.proxy.turn(mood);
+        trouble.stack.gateway.spawn("");
+        let ended = trouble.stack.gateway.wait().await;
+        assert!(!ended.success(), "{mood:?}");
+    }
+    let log = trouble.stack.gateway.log();
+    assert!(
+        log.contains("chain.rpc_url"),
+        "it says what to look at: {log}"
+    );
+    assert!(!log.contains("a-key"), "{log}");
+    // And with its chain back it serves as before.
+    trouble.proxy.turn(Mood::Honest);
+    trouble.stack.gateway.start("").await;
+    let answer = trouble.payer().pay(&chat("m", "back again", false)).await;
+    trouble.reconciled(&[answer]).await;
+}

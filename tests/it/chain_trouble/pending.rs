@@ -2,7 +2,7 @@
 
 use super::proxy::Mood;
 use super::{Trouble, assert_come_back, events, held, moved};
-use crate::harness::{Answer, chat};
+use crate::harness::{Answer, chat, until};
 use futures::future::join_all;
 
 const ON_FIRST_BYTE: &str = "settlement_patience_ms = 200";
@@ -45,6 +45,38 @@ async fn rule_8_a_settlement_sent_into_silence_is_pending_and_then_answered_once
         assert_eq!(again.body, answer.body);
         trouble.reconciled(&[answer]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_8_a_node_that_fails_while_a_settlement_is_due_delays_it() {
+    let trouble = Trouble::with(ON_FIRST_BYTE).await;
+    let moods = [
+        Mood::Down,
+        Mood::Slow,
+        Mood::Refuses,
+        Mood::Garbage,
+        Mood::Nulls,
+        Mood::Cut,
+        Mood::NoReceipts,
+    ];
+    let mut answers = Vec::new();
+    for (n, mood) in (1..).zip(moods) {
+        let body = chat("late", &format!("{mood:?}"), n % 2 == 0);
+        let payment = trouble.payer().payment(&body).await;
+        let sent = trouble.payer().send(&body, &payment);
+        let upstream_thinks = async {
+            until("the upstream is called", || async {
+                (trouble.stack.seen().await.total >= n).then_some(())
+            })
+            .await;
+            trouble.proxy.turn(mood);
+        };
+        let (pending, ()) = futures::join!(sent, upstream_thinks);
+        assert_come_back(&pending.expect("an answer"), &["settlement_pending"]);
+        trouble.proxy.turn(Mood::Honest);
+        answers.push(trouble.send_until_answered(&body, &payment).await);
+    }
+    trouble.reconciled(&answers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

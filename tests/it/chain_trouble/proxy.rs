@@ -34,6 +34,8 @@ pub(super) enum Mood {
     DownAfterBroadcast,
     /// Passes broadcasts on, and answers them too late.
     SlowBroadcasts,
+    /// Has never heard of any transaction, mined or not.
+    NoReceipts,
     /// Says this of every transaction count.
     Counts(u64),
 }
@@ -129,7 +131,15 @@ async fn pass(State(shared): State<Arc<Shared>>, body: Bytes) -> Response<Body> 
             return answer(StatusCode::BAD_GATEWAY, "lost");
         }
         Mood::Cut => return cut(&text),
-        Mood::Counts(count) => return answer(StatusCode::OK, lie(&request, &text, count)),
+        Mood::NoReceipts => {
+            let lie = replaced(&request, &text, "eth_getTransactionReceipt", &Value::Null);
+            return answer(StatusCode::OK, lie);
+        }
+        Mood::Counts(count) => {
+            let count = json!(format!("{count:#x}"));
+            let lie = replaced(&request, &text, "eth_getTransactionCount", &count);
+            return answer(StatusCode::OK, lie);
+        }
         _ => {}
     }
     answer(StatusCode::OK, text)
@@ -167,22 +177,17 @@ fn each(request: &Value, member: &str, value: &Value) -> Value {
     }
 }
 
-/// Replaces the results of all `eth_getTransactionCount`.
-fn lie(request: &Value, answer: &str, count: u64) -> String {
+/// Replaces the results of all calls of one method.
+fn replaced(request: &Value, answer: &str, method: &str, result: &Value) -> String {
     let mut answer: Value = serde_json::from_str(answer).expect("an answer");
-    let counts: Vec<&Value> = calls(request)
-        .filter(|call| call["method"] == "eth_getTransactionCount")
-        .map(|call| &call["id"])
-        .collect();
+    let named = calls(request).filter(|call| call["method"] == method);
+    let ids: Vec<&Value> = named.map(|call| &call["id"]).collect();
     let answers = match &mut answer {
         Value::Array(answers) => answers.as_mut_slice(),
         one => std::slice::from_mut(one),
     };
-    for one in answers
-        .iter_mut()
-        .filter(|one| counts.contains(&&one["id"]))
-    {
-        one["result"] = format!("{count:#x}").into();
+    for one in answers.iter_mut().filter(|one| ids.contains(&&one["id"])) {
+        one["result"] = result.clone();
     }
     answer.to_string()
 }

@@ -48,7 +48,7 @@ pub(super) async fn run(place: &'static str, number: u64) {
         campaign.recover().await;
         campaign.kill_at_random().await;
         campaign.recover().await;
-        if round % AUDIT_EVERY == 0 || round == rounds {
+        if round.is_multiple_of(AUDIT_EVERY) || round == rounds {
             campaign.audit(round).await;
         }
     }
@@ -208,6 +208,10 @@ impl Campaign {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to kill is the tester's choice"
+)]
 fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
