@@ -1,3 +1,4 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test may overflow, and then it fails")]
 use super::*;
 use proptest::prelude::*;
 

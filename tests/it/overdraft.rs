@@ -19,10 +19,16 @@ async fn rule_13_a_wallet_is_served_no_more_calls_at_once_than_it_can_pay() {
         key,
         ..stack.payer.clone()
     };
-    let bodies: Vec<String> = (10..34).map(|n| chat("slow", &format!("question {n}"), false)).collect();
+    let bodies: Vec<String> = (10..34)
+        .map(|n| chat("slow", &format!("question {n}"), false))
+        .collect();
     let quote = payer.challenge(&bodies[0]).await.accepts[0].amount.atomic();
     let funds = U256::from(quote * 3);
-    stack.chain.mint(stack.asset, wallet.address(), funds).await.expect("three calls' money");
+    stack
+        .chain
+        .mint(stack.asset, wallet.address(), funds)
+        .await
+        .expect("three calls' money");
 
     let answers = join_all(bodies.iter().map(|body| payer.pay(body))).await;
 
@@ -32,6 +38,10 @@ async fn rule_13_a_wallet_is_served_no_more_calls_at_once_than_it_can_pay() {
         assert_eq!(refused.status, 402);
         assert_eq!(refused.reason(), "invalid_exact_evm_insufficient_balance");
     }
-    assert_eq!(stack.seen().await.total, 3, "calls upstream that nobody could pay");
+    assert_eq!(
+        stack.seen().await.total,
+        3,
+        "calls upstream that nobody could pay"
+    );
     stack.reconcile().await;
 }

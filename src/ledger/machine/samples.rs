@@ -49,7 +49,7 @@ pub(in crate::ledger) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Ho
         quote_output_max: 500,
         settle_when,
         takes: match settle_when {
-            SettleWhen::After if held % 2 == 0 => Takes::Charged,
+            SettleWhen::After if held.is_multiple_of(2) => Takes::Charged,
             _ => Takes::Held,
         },
         authorization: serde_json::json!({"signature": "0x00"}),

@@ -14,10 +14,21 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(url: String, folder: &Path, config: &str, environment: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(
+        url: String,
+        folder: &Path,
+        config: &str,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         let path = folder.join("groat.toml");
         std::fs::write(&path, config).expect("write the configuration");
-        Self { url, config: path, log: folder.join("groat.log"), environment, child: None }
+        Self {
+            url,
+            config: path,
+            log: folder.join("groat.log"),
+            environment,
+            child: None,
+        }
     }
 
     pub(crate) fn rewrite_config(&self, edit: impl FnOnce(String) -> String) {
@@ -32,8 +43,17 @@ impl Gateway {
         let ready = format!("{}/readyz", self.url);
         let client = super::http();
         until("the gateway is ready", || {
-            let status = self.child.as_mut().expect("a child").try_wait().expect("its status");
-            assert!(status.is_none(), "groat serve ended: {status:?}\n{}", self.log());
+            let status = self
+                .child
+                .as_mut()
+                .expect("a child")
+                .try_wait()
+                .expect("its status");
+            assert!(
+                status.is_none(),
+                "groat serve ended: {status:?}\n{}",
+                self.log()
+            );
             let asked = client.get(&ready).send();
             async move { asked.await.ok()?.status().is_success().then_some(()) }
         })
@@ -42,7 +62,11 @@ impl Gateway {
 
     /// Starts the gateway without waiting for it.
     pub(crate) fn spawn(&mut self, failpoints: &str) {
-        let log = std::fs::File::options().create(true).append(true).open(&self.log).expect("open the log");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("open the log");
         let child = Command::new(env!("CARGO_BIN_EXE_groat"))
             .args(["serve", "--config"])
             .arg(&self.config)
@@ -72,7 +96,11 @@ impl Gateway {
 
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.pid().expect("a running gateway").to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().await.expect("run kill");
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .await
+            .expect("run kill");
         assert!(sent.success());
     }
 

@@ -25,7 +25,11 @@ impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Self { status, headers, body: response.text().await? })
+        Ok(Self {
+            status,
+            headers,
+            body: response.text().await?,
+        })
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -43,21 +47,38 @@ impl Answer {
 
     /// The x402 error string of a challenge.
     pub(crate) fn reason(&self) -> String {
-        let required = self.header("payment-required").unwrap_or_else(|| panic!("no challenge: {self:?}"));
-        PaymentRequired::from_header(required).expect("a challenge").error.unwrap_or_default()
+        let required = self
+            .header("payment-required")
+            .unwrap_or_else(|| panic!("no challenge: {self:?}"));
+        PaymentRequired::from_header(required)
+            .expect("a challenge")
+            .error
+            .unwrap_or_default()
     }
 
     /// The `data:` payloads of an event stream.
     pub(crate) fn events(&self) -> Vec<String> {
-        self.body.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned).collect()
+        self.body
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The receipt in the answer's usage, whole or streamed.
     pub(crate) fn receipt(&self) -> Value {
         let whole: Option<Value> = serde_json::from_str(&self.body).ok();
-        let chunks = self.events().into_iter().filter_map(|data| serde_json::from_str(&data).ok());
-        let mut found = whole.into_iter().chain(chunks).filter_map(|value: Value| value.pointer("/usage/receipt").cloned());
-        found.next_back().unwrap_or_else(|| panic!("no receipt in {}", self.body))
+        let chunks = self
+            .events()
+            .into_iter()
+            .filter_map(|data| serde_json::from_str(&data).ok());
+        let mut found = whole
+            .into_iter()
+            .chain(chunks)
+            .filter_map(|value: Value| value.pointer("/usage/receipt").cloned());
+        found
+            .next_back()
+            .unwrap_or_else(|| panic!("no receipt in {}", self.body))
     }
 }
 
@@ -74,14 +95,23 @@ pub(crate) fn chat(model: &str, prompt: &str, stream: bool) -> String {
 impl Payer {
     pub(crate) fn post(&self, body: &str) -> RequestBuilder {
         let url = format!("{}/v1/chat/completions", self.url);
-        self.client.post(url).header("content-type", "application/json").body(body.to_owned())
+        self.client
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
     }
 
     /// The challenge of an unpaid request.
     pub(crate) async fn challenge(&self, body: &str) -> PaymentRequired {
         let answer = Answer::of(self.post(body)).await.expect("an answer");
-        assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED, "{}", answer.body);
-        PaymentRequired::from_header(answer.header("payment-required").expect("offers")).expect("a challenge")
+        assert_eq!(
+            answer.status,
+            StatusCode::PAYMENT_REQUIRED,
+            "{}",
+            answer.body
+        );
+        PaymentRequired::from_header(answer.header("payment-required").expect("offers"))
+            .expect("a challenge")
     }
 
     /// A fresh authorization of an offer.
@@ -98,7 +128,11 @@ impl Payer {
     }
 
     /// The header of a payment of the first offer, by any authorization.
-    pub(crate) fn header_of(&self, required: &PaymentRequired, authorization: &Authorization) -> String {
+    pub(crate) fn header_of(
+        &self,
+        required: &PaymentRequired,
+        authorization: &Authorization,
+    ) -> String {
         let offer = required.accepts.first().expect("an offer");
         let terms = Terms::of(offer).expect("terms");
         let payload = PaymentPayload {

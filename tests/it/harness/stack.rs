@@ -55,43 +55,88 @@ impl Stack {
     pub(crate) async fn with(setup: Setup) -> Self {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let chain = DevChain::start().await.expect("a local chain; run ./scripts/setup");
+        let chain = DevChain::start()
+            .await
+            .expect("a local chain; run ./scripts/setup");
         let ether = U256::from(10_u64.pow(19));
-        chain.fund(chain.pay_to_key.address(), ether).await.expect("gas for the payee");
+        chain
+            .fund(chain.pay_to_key.address(), ether)
+            .await
+            .expect("gas for the payee");
         let asset = token(&setup, &chain).await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let sim = format!("http://{}", listener.local_addr().expect("an address"));
-        let provider = tokio::spawn(groat::sim::serve(listener, setup.sim.clone(), std::future::pending()));
+        let provider = tokio::spawn(groat::sim::serve(
+            listener,
+            setup.sim.clone(),
+            std::future::pending(),
+        ));
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a port")
+            .port();
         let url = format!("http://127.0.0.1:{port}");
         let admin_token = "an admin token of the tests".to_owned();
-        let secret = |key: &alloy::signers::local::PrivateKeySigner| format!("{:#x}", key.to_bytes());
+        let secret =
+            |key: &alloy::signers::local::PrivateKeySigner| format!("{:#x}", key.to_bytes());
         let mut environment = vec![
             ("IT_RELAYER_KEY".to_owned(), secret(&chain.relayer_key)),
             ("IT_PAYOUT_KEY".to_owned(), secret(&chain.pay_to_key)),
-            ("IT_RECEIPT_KEY".to_owned(), secret(&alloy::signers::local::PrivateKeySigner::random())),
+            (
+                "IT_RECEIPT_KEY".to_owned(),
+                secret(&alloy::signers::local::PrivateKeySigner::random()),
+            ),
             ("IT_ADMIN_TOKEN".to_owned(), admin_token.clone()),
         ];
-        environment.extend(setup.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        environment.extend(
+            setup
+                .environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         let config = config(&setup, &chain, asset, &sim, port, folder.path());
         let mut gateway = Gateway::new(url.clone(), folder.path(), &config, environment);
         gateway.start(setup.failpoints).await;
         let key = Key::from_hex(&secret(&chain.payer_key)).expect("a key");
-        let payer = Payer { key, url, client: super::http() };
-        Self { chain, asset, gateway, payer, sim, folder, admin_token, provider }
+        let payer = Payer {
+            key,
+            url,
+            client: super::http(),
+        };
+        Self {
+            chain,
+            asset,
+            gateway,
+            payer,
+            sim,
+            folder,
+            admin_token,
+            provider,
+        }
     }
 
     /// What the provider saw.
     pub(crate) async fn seen(&self) -> SimStats {
-        let answer = reqwest::get(format!("{}/sim/calls", self.sim)).await.expect("the simulator");
+        let answer = reqwest::get(format!("{}/sim/calls", self.sim))
+            .await
+            .expect("the simulator");
         answer.json().await.expect("its calls")
     }
 
     /// The ledger's report of a running gateway.
     pub(crate) async fn report(&self) -> Value {
         let url = format!("{}/admin/ledger/verify", self.payer.url);
-        let answer = self.payer.client.get(url).bearer_auth(&self.admin_token).send().await.expect("an answer");
+        let answer = self
+            .payer
+            .client
+            .get(url)
+            .bearer_auth(&self.admin_token)
+            .send()
+            .await
+            .expect("an answer");
         answer.json().await.expect("a report")
     }
 
@@ -105,17 +150,32 @@ impl Stack {
         .await;
         assert_eq!(report["faults"], serde_json::json!([]), "{report}");
         let verified = Command::new(env!("CARGO_BIN_EXE_groat"))
-            .args(["ledger", "verify", "--url", &self.payer.url, "--rpc", &self.chain.rpc_url])
+            .args([
+                "ledger",
+                "verify",
+                "--url",
+                &self.payer.url,
+                "--rpc",
+                &self.chain.rpc_url,
+            ])
             .env("GROAT_ADMIN_TOKEN", &self.admin_token)
             .output()
             .expect("run groat ledger verify");
-        assert!(verified.status.success(), "{}{}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr));
+        assert!(
+            verified.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&verified.stdout),
+            String::from_utf8_lossy(&verified.stderr)
+        );
         report
     }
 }
 
 impl Drop for Stack {
-    #[expect(clippy::print_stderr, reason = "a failed test shows the gateway's log beside its own words")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed test shows the gateway's log beside its own words"
+    )]
     fn drop(&mut self) {
         self.provider.abort();
         if std::thread::panicking() {
@@ -130,13 +190,26 @@ async fn token(setup: &Setup, chain: &DevChain) -> Address {
         return chain.asset;
     };
     let asset = Address::repeat_byte(0xa5);
-    chain.install(asset, artifact).await.expect("the token's code");
+    chain
+        .install(asset, artifact)
+        .await
+        .expect("the token's code");
     let funds = U256::from(groat::chain::dev::PAYER_FUNDS);
-    chain.mint(asset, chain.payer_key.address(), funds).await.expect("the payer's tokens");
+    chain
+        .mint(asset, chain.payer_key.address(), funds)
+        .await
+        .expect("the payer's tokens");
     asset
 }
 
-fn config(setup: &Setup, chain: &DevChain, asset: Address, sim: &str, port: u16, folder: &std::path::Path) -> String {
+fn config(
+    setup: &Setup,
+    chain: &DevChain,
+    asset: Address,
+    sim: &str,
+    port: u16,
+    folder: &std::path::Path,
+) -> String {
     let rpc = setup.rpc_url.as_deref().unwrap_or(&chain.rpc_url);
     let upstream = setup.upstream_url.as_deref().unwrap_or(sim);
     let data = folder.join("data");
