@@ -81,7 +81,8 @@ impl ChainConfig {
     pub(super) fn read(mut r: Reader<'_>, mistakes: &mut Vec<Mistake>) -> Self {
         let written = http_url(&mut r, "rpc_url").map(Secret::new);
         let secret = r.secret("rpc_url_secret");
-        if written.is_some() == secret.is_some() {
+        let both_or_none = r.has("rpc_url") == r.has("rpc_url_secret");
+        if both_or_none {
             r.wrong(
                 "rpc_url",
                 "give rpc_url = \"http…\", or rpc_url_secret = { env = … } when it holds a key",

@@ -1,4 +1,7 @@
-#![expect(clippy::arithmetic_side_effects, reason = "a test may overflow, and then it fails")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test may overflow, and then it fails"
+)]
 use super::*;
 use proptest::prelude::*;
 

@@ -48,7 +48,7 @@ pub struct ReceiptBody {
     /// The account that paid.
     #[serde(serialize_with = "checksummed")]
     pub payer: Address,
-    /// The way it paid: `exact`, `credit`, …
+    /// The way it paid: `x402-exact`, …
     pub rail: String,
     /// The chain, in CAIP-2 form.
     pub network: Network,

@@ -20,7 +20,10 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `event` gives something, asking again as fast as it answers.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut event: impl FnMut() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut event: impl FnMut() -> F,
+) -> T {
     let asked = async {
         loop {
             if let Some(found) = event().await {
