@@ -293,11 +293,15 @@ impl Task {
             }
         };
         tracing::warn!(call = %self.id, upstream = self.call.endpoint.upstream, %failure, "no answer: nothing is charged");
-        self.record(Event::Voided {
+        let voided = Event::Voided {
             reason,
             at_ms: now_ms(),
-        })
-        .await?;
+        };
+        let state = self.record(voided).await?;
+        // Paid for beforehand: the receipt says that all of it is credit.
+        if state.settlement.is_confirmed() {
+            self.shared.receipts.issue(&self.id, &state).await;
+        }
         Err(failure.into())
     }
 
