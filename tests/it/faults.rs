@@ -1,8 +1,8 @@
 //! Upstreams that fail in every way, and what is charged for it.
 
-use crate::harness::{Answer, Setup, Stack, chat, total};
+use crate::harness::{Setup, Stack, chat, total};
 use groat::protocol::receipt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Model, what the provider does, the answer's status and its error code.
 type Fault = (&'static str, &'static str, u16, &'static str);
@@ -38,8 +38,9 @@ fn setup(faults: &[Fault]) -> Setup {
     }
 }
 
-/// Meets every fault, whole and streamed, and gives the number of calls.
-async fn meet_all(stack: &Stack) -> u64 {
+/// Meets every fault, whole and streamed, and gives the calls.
+async fn meet_all(stack: &Stack) -> Vec<String> {
+    let mut calls = Vec::new();
     for (model, _, status, code) in BEFORE_THE_FIRST_BYTE {
         for stream in [false, true] {
             let answer = stack.payer.pay(&chat(model, "hello", stream)).await;
@@ -65,9 +66,10 @@ async fn meet_all(stack: &Stack) -> u64 {
                 ),
                 _ => {}
             }
+            calls.push(answer.call());
         }
     }
-    2 * BEFORE_THE_FIRST_BYTE.len() as u64
+    calls
 }
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn rule_6_failed_before_the_first_byte_nothing_is_charged() {
         let funds = stack.balance(stack.payer.key.address()).await;
         let calls = meet_all(&stack).await;
         let report = stack.reconcile().await;
-        assert_eq!(report["calls"], calls);
+        assert_eq!(report["calls"], calls.len());
         assert_eq!(total(&report, "captured"), 0, "{payment}");
         assert_eq!(total(&report, "settled"), 0, "{payment}");
         assert_eq!(
@@ -103,7 +105,7 @@ async fn rule_1_a_payment_settled_before_a_failure_is_credited_whole() {
     let funds = stack.balance(stack.payer.key.address()).await;
     let calls = meet_all(&stack).await;
     let report = stack.reconcile().await;
-    assert_eq!(report["calls"], calls);
+    assert_eq!(report["calls"], calls.len());
     assert_eq!(total(&report, "captured"), 0);
     let paid = funds - stack.balance(stack.payer.key.address()).await;
     assert!(paid > 0);
@@ -113,6 +115,13 @@ async fn rule_1_a_payment_settled_before_a_failure_is_credited_whole() {
         paid as i64,
         "all of it is credit"
     );
+    for call in calls {
+        let receipt = stack.receipt(&call).await;
+        holds(&receipt);
+        assert_eq!(units(&receipt, "charged"), 0);
+        assert_eq!(receipt["credited"], receipt["held"]);
+        assert_eq!(flags(&receipt), ["voided"]);
+    }
 }
 
 #[tokio::test]
@@ -209,75 +218,6 @@ async fn rule_6_a_whole_answer_that_is_cut_is_no_answer() {
     assert_eq!(total(&report, "settled"), 0);
 }
 
-#[tokio::test]
-async fn rule_11_unbelievable_usage_is_estimated_and_flagged_within_the_ceiling() {
-    let models = vec![
-        ("no-usage", "sim/no-usage"),
-        ("negative", "sim/negative-usage"),
-        ("absurd", "sim/absurd-usage"),
-        ("contradictory", "sim/contradictory-usage"),
-    ];
-    let stack = Stack::with(Setup {
-        models: models.clone(),
-        ..Setup::default()
-    })
-    .await;
-    for (model, _) in models {
-        for stream in [false, true] {
-            let body = chat(model, "hello", stream);
-            let answer = stack.payer.pay(&body).await;
-            assert_eq!(answer.status, 200, "{model}: {}", answer.body);
-            let receipt = stack.receipt(&answer.call()).await;
-            holds(&receipt);
-            assert_eq!(
-                receipt["usage_source"], "estimated",
-                "{model} {stream}: {receipt}"
-            );
-            assert!(
-                flags(&receipt)
-                    .iter()
-                    .any(|flag| flag.starts_with("usage_")),
-                "{model}: {receipt}"
-            );
-            assert!(units(&receipt, "charged") > 0, "{model}: never zero");
-            assert_eq!(
-                receipt["usage"]["uncached"],
-                (body.len() as u64).div_ceil(4),
-                "{model}: the stated rule"
-            );
-        }
-    }
-    stack.reconcile().await;
-}
-
-#[tokio::test]
-async fn usage_that_is_odd_but_sound_is_billed_as_reported() {
-    let models = vec![
-        ("every-chunk", "sim/usage-every-chunk"),
-        ("reasoning", "sim/reasoning"),
-    ];
-    let stack = Stack::with(Setup {
-        models: models.clone(),
-        ..Setup::default()
-    })
-    .await;
-    for (model, _) in models {
-        let answer = stack.payer.pay(&chat(model, "hello", true)).await;
-        let receipt = answer.receipt();
-        holds(&receipt);
-        assert_eq!(receipt["usage_source"], "reported", "{model}: {receipt}");
-        let seen = stack.seen().await;
-        let call = seen.calls.last().expect("a call");
-        let usage = &receipt["usage"];
-        let output = usage["output"]
-            .as_u64()
-            .zip(usage["reasoning"].as_u64())
-            .map(|(a, b)| a + b);
-        assert_eq!(output, Some(call.output_tokens), "{model}: {receipt}");
-    }
-    stack.reconcile().await;
-}
-
 /// Rules 3 and 4, of any receipt: the signature and the bill hold, and charged ≤ held ≤ ceiling.
 pub(crate) fn holds(receipt: &Value) {
     receipt::verify(&receipt.to_string()).unwrap_or_else(|faults| panic!("{faults:?}: {receipt}"));
@@ -299,38 +239,4 @@ pub(crate) fn units(receipt: &Value, name: &str) -> u64 {
 pub(crate) fn flags(receipt: &Value) -> Vec<String> {
     serde_json::from_value(receipt["flags"].clone())
         .unwrap_or_else(|_| panic!("no flags in {receipt}"))
-}
-
-/// What an error looks like to OpenAI's clients, wherever it comes from.
-#[tokio::test]
-async fn errors_have_openais_shape_on_every_route() {
-    let stack = Stack::usual().await;
-    let client = &stack.payer.client;
-    let at = |path: &str| format!("{}{path}", stack.payer.url);
-    let answers = [
-        (client.get(at("/nowhere")), 404, "not_found"),
-        (
-            client.put(at("/v1/chat/completions")),
-            405,
-            "method_not_allowed",
-        ),
-        (client.delete(at("/v1/models")), 405, "method_not_allowed"),
-        (
-            client.get(at("/v1/receipts/none")),
-            404,
-            "receipt_not_found",
-        ),
-        (client.get(at("/admin/ledger/verify")), 401, "admin_token"),
-        (
-            client.get(at("/admin/ledger/export")).bearer_auth("wrong"),
-            401,
-            "admin_token",
-        ),
-    ];
-    for (request, status, code) in answers {
-        let answer = Answer::of(request).await.expect("an answer");
-        assert_eq!(answer.status, status, "{}", answer.body);
-        assert_eq!(answer.code(), code);
-        assert_eq!(answer.json()["error"]["param"], json!(null));
-    }
 }
