@@ -131,7 +131,7 @@ async fn signatures_that_are_not_the_payers_are_refused() {
             payload(&bench.required, &authorization, &by_another),
             signature,
         ),
-        ("high s", bench.signed(malleable), signature),
+        ("high s", bench.signed(|s| malleable(&s)), signature),
         (
             "a flipped bit",
             bench.signed(|mut s| {
@@ -189,12 +189,12 @@ async fn signatures_that_are_not_the_payers_are_refused() {
 }
 
 /// The other signature that every signature has: s mirrored, v flipped.
-fn malleable(signature: Vec<u8>) -> Vec<u8> {
+fn malleable(signature: &[u8]) -> Vec<u8> {
     let order: U256 = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
         .parse()
         .expect("the order");
     let mirrored = order - U256::from_be_slice(&signature[32..64]);
-    let mut twin = signature.clone();
+    let mut twin = signature.to_vec();
     twin[32..64].copy_from_slice(&mirrored.to_be_bytes::<32>());
     twin[64] = 27 + 28 - signature[64];
     twin
