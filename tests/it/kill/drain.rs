@@ -55,6 +55,8 @@ async fn rule_7_a_stop_lets_calls_under_way_finish() {
     }
     stack.reconcile().await;
     let books = Books::read(&stack).await;
+    assert_eq!(books.calls(), purchases.len());
+    assert_eq!(books.stale_receipts(), Vec::<String>::new());
     books.agree_with(&purchases);
     books.agree_with_upstream(&stack).await;
     books.agree_with_chain(&stack).await;
