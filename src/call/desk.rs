@@ -198,7 +198,14 @@ impl Desk {
         for router in self.shared.prices.live() {
             let quoted = QuotedCall::read(body, &router, &self.shared.terms);
             match quoted {
-                Ok(call) if self.shared.rail.accepts(credential, call.ceiling) => return Ok(call),
+                Ok(call)
+                    if self
+                        .shared
+                        .rail
+                        .accepts(credential, call.ceiling, &call.price_row()) =>
+                {
+                    return Ok(call);
+                }
                 other => current = current.or(Some(other)),
             }
         }

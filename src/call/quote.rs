@@ -56,6 +56,12 @@ pub struct QuotedCall {
 }
 
 impl QuotedCall {
+    /// The name of the price row in offers: the beginning of its hash, in hexadecimal.
+    pub fn price_row(&self) -> String {
+        let hash = self.endpoint.model.price.sha256();
+        hex::encode(hash.first_chunk::<8>().unwrap_or(&[0; 8]))
+    }
+
     /// Prices a request body by one price table.
     pub(super) fn read(body: &Bytes, router: &Router, terms: &Terms) -> Result<Self, Refusal> {
         let limits = Limits {

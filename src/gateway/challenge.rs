@@ -25,7 +25,12 @@ impl App {
                 mime_type: Some(mime_type(call).to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
-            accepts: vec![self.inner.desk.rail().offer(call.ceiling)],
+            accepts: vec![
+                self.inner
+                    .desk
+                    .rail()
+                    .offer(call.ceiling, &call.price_row()),
+            ],
             extensions: Some(advertised()),
         };
         payment_required(&required, refusal)

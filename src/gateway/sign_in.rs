@@ -124,7 +124,7 @@ impl App {
                 mime_type: Some("application/json".to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
-            accepts: vec![self.inner.desk.rail().offer(Units::ZERO)],
+            accepts: vec![self.inner.desk.rail().offer(Units::ZERO, "")],
             extensions: Some([(siwx::KEY.to_owned(), extension)].into()),
         };
         payment_required(&required, &PaymentRefusal::PaymentRequired)

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How many log entries an export reads at a time, so that calls are served meanwhile.
 const EXPORT_PAGE: usize = 500;
 
-/// How many of the newest log entries count as lately: some thousand calls, or minutes at full load.
+/// How many of the newest log entries count as lately: about a thousand calls.
 const LATELY_ENTRIES: u64 = 8192;
 
 /// The ledger, as everybody but its writer thread sees it; clones share one ledger. Reads go

@@ -91,12 +91,18 @@ impl ExactRail {
         &self.asset
     }
 
-    /// The offer of one amount: the same for the same amount, always.
-    pub fn offer(&self, amount: Units) -> Requirements {
-        let extra = [("name", &self.asset.name), ("version", &self.asset.version)];
+    /// The offer of one amount at one price row (its hash, which version 2 clients echo, so that an
+    /// offer made at an old price is known by it): the same for the same two, always.
+    pub fn offer(&self, amount: Units, price_row: &str) -> Requirements {
+        let extra = [
+            ("name", self.asset.name.as_str()),
+            ("version", &self.asset.version),
+            ("priceRow", price_row),
+        ];
         let extra: Map<String, Value> = extra
             .into_iter()
-            .map(|(key, text)| (key.to_owned(), Value::from(text.as_str())))
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(key, text)| (key.to_owned(), Value::from(text)))
             .collect();
         Requirements {
             scheme: EXACT.to_owned(),
@@ -109,10 +115,10 @@ impl ExactRail {
         }
     }
 
-    /// Whether a credential accepted the offer of this amount.
-    pub fn accepts(&self, credential: &Credential, amount: Units) -> bool {
+    /// Whether a credential accepted the offer of this amount; version 1 echoes no price row.
+    pub fn accepts(&self, credential: &Credential, amount: Units, price_row: &str) -> bool {
         match (&credential.accepted, credential.version) {
-            (Some(accepted), _) => offer_matches(&self.offer(amount), accepted),
+            (Some(accepted), _) => offer_matches(&self.offer(amount, price_row), accepted),
             (None, Version::V1) => {
                 credential.network == self.network
                     && credential.authorization.value == U256::from(amount.atomic())

@@ -231,7 +231,9 @@ async fn a_challenge_is_the_same_for_the_same_request_and_reads_in_both_versions
     assert_eq!(v1["network"], "base-sepolia");
     assert_eq!(v1["maxAmountRequired"], offer.amount.to_string());
     assert_eq!(v1["resource"], required.resource.url);
-    assert_eq!(v1["extra"], json!({"name": "USDC", "version": "2"}));
+    let extra = json!({"name": "USDC", "version": "2", "priceRow": v1["extra"]["priceRow"]});
+    assert_eq!(v1["extra"], extra, "the token's domain and the price row");
+    assert!(v1["extra"]["priceRow"].is_string());
     let members = v1.as_object().expect("an offer");
     for name in ["description", "mimeType", "payTo", "asset"] {
         assert!(members[name].is_string(), "{name}");
