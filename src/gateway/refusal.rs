@@ -154,7 +154,7 @@ fn name(refusal: &Refusal) -> &'static str {
 
 /// An upstream's failure in OpenAI's shape. Its 402 and 401 are our unpaid bill and our key: 503.
 fn upstream(failure: &UpstreamFailure) -> Response {
-    let nothing = "Nothing was charged.";
+    let nothing = "Nothing was charged; what was already paid is your credit.";
     let error =
         |status, code, message: &str| ApiError::new(status, code, format!("{message} {nothing}"));
     let (status, body, retry_after) = match failure {
