@@ -7,6 +7,7 @@
     clippy::arithmetic_side_effects
 )]
 
+pub mod addresses;
 pub mod eip3009;
 mod header;
 mod network;
