@@ -28,6 +28,8 @@ interface IPermit2Proxy {
 
     /// @notice The constructor was given no Permit2.
     error InvalidPermit2Address();
+    /// @notice The amount to move is zero.
+    error InvalidAmount();
     /// @notice The witness names no payee.
     error InvalidDestination();
     /// @notice The payer is the zero address.
@@ -57,9 +59,6 @@ interface IExactPermit2Proxy is IPermit2Proxy {
         uint256 validAfter;
     }
 
-    /// @notice The permitted amount is zero.
-    error InvalidAmount();
-
     /// @notice Moves the whole permitted amount to the witness's payee.
     function settle(
         IPermit2.PermitTransferFrom calldata permit,
@@ -87,8 +86,6 @@ interface IUptoPermit2Proxy is IPermit2Proxy {
         uint256 validAfter;
     }
 
-    /// @notice The amount to move is zero.
-    error InvalidAmount();
     /// @notice The amount to move is more than was permitted.
     error AmountExceedsPermitted();
     /// @notice The caller is not the facilitator that was signed.
