@@ -32,7 +32,7 @@ interface IBatchSettlement {
         uint128 totalClaimed;
     }
 
-    /// @notice A channel received its first deposit.
+    /// @notice A channel that is empty, and of which nothing was ever claimed, was filled.
     event ChannelCreated(bytes32 indexed channelId, ChannelConfig config);
     /// @notice A channel of which nothing was ever claimed is empty.
     event ChannelClosed(bytes32 indexed channelId, ChannelConfig config);
@@ -97,7 +97,6 @@ interface IBatchSettlement {
     error ECDSAInvalidSignature();
     error ECDSAInvalidSignatureLength(uint256 length);
     error ECDSAInvalidSignatureS(bytes32 s);
-    error SafeERC20FailedOperation(address token);
     error FailedCall();
 
     /// @notice Fills a channel through a collector, which moves the payer's tokens by what the payer signed.
