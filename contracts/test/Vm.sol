@@ -17,12 +17,16 @@ interface Vm {
     function deal(address account, uint256 balance) external;
     function etch(address account, bytes calldata code) external;
     function prank(address caller) external;
+    function startPrank(address caller) external;
+    function stopPrank() external;
     function assume(bool condition) external pure;
     function expectRevert() external;
     function expectRevert(bytes calldata reason) external;
     function expectEmit(address emitter) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
+    function pauseGasMetering() external;
+    function resumeGasMetering() external;
     function assertEq(uint256 left, uint256 right) external pure;
     function assertEq(uint256 left, uint256 right, string calldata what) external pure;
     function assertEq(address left, address right) external pure;
