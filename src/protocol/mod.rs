@@ -8,10 +8,13 @@
 )]
 
 pub mod addresses;
+mod decimal;
 pub mod eip3009;
+mod fields;
 mod header;
 mod network;
 pub mod payment_identifier;
+pub mod permit2;
 pub mod receipt;
 mod refusal;
 pub mod signature;

@@ -1,4 +1,5 @@
 use super::header::HeaderError;
+use super::permit2;
 use super::signature::SignatureError;
 
 /// Why a payment was refused: [`Refusal::reason`] is the string the x402 SDKs use, and the
@@ -115,6 +116,9 @@ pub enum Refusal {
     /// The payment identifier was used for a different request.
     #[error("This payment identifier was used for a different request. Use a new one.")]
     PaymentIdConflict,
+    /// A payment by Permit2 was refused.
+    #[error(transparent)]
+    Permit2(#[from] permit2::Refused),
 }
 
 impl Refusal {
@@ -152,6 +156,7 @@ impl Refusal {
             Self::PaymentIdMissing => "payment_identifier_required",
             Self::PaymentIdInvalid => "payment_identifier_invalid",
             Self::PaymentIdConflict => "payment_identifier_conflict",
+            Self::Permit2(refused) => refused.reason(),
         }
     }
 }
