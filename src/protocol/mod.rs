@@ -8,6 +8,7 @@
 )]
 
 pub mod addresses;
+pub mod channel;
 mod decimal;
 pub mod eip3009;
 mod fields;

@@ -156,6 +156,7 @@ impl Refusal {
             Self::PaymentIdMissing => "payment_identifier_required",
             Self::PaymentIdInvalid => "payment_identifier_invalid",
             Self::PaymentIdConflict => "payment_identifier_conflict",
+            Self::Channel(refused) => refused.reason(),
             Self::Permit2(refused) => refused.reason(),
         }
     }
