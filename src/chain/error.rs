@@ -1,5 +1,6 @@
 //! Why the chain gave no answer, or refused.
 
+use super::bindings::error_name;
 use alloy::primitives::Bytes;
 use alloy::rpc::json_rpc::{ErrorPayload, RpcError};
 use alloy::sol_types::{Panic, Revert, SolError};
@@ -112,8 +113,11 @@ impl RevertReason {
             revert.reason
         } else if let Ok(panic) = Panic::abi_decode(&data) {
             panic.to_string()
-        } else if let Some(selector) = data.get(..4) {
-            format!("custom error 0x{}", alloy::hex::encode(selector))
+        } else if let Some(selector) = data.first_chunk() {
+            match error_name(*selector) {
+                Some(name) => name.to_owned(),
+                None => format!("custom error 0x{}", alloy::hex::encode(selector)),
+            }
         } else {
             node_message.to_owned()
         };
@@ -123,9 +127,14 @@ impl RevertReason {
         }
     }
 
-    /// The contract's own reason when it gave one (`Error(string)`), else the best other words.
+    /// The contract's own reason (`Error(string)`) or the name of its error, else the best other words.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether the contract reverted with this error of its own, by its Solidity name and members.
+    pub fn is<E: SolError>(&self) -> bool {
+        self.data.starts_with(&E::SELECTOR)
     }
 
     /// The raw revert data; empty when the node gave none.

@@ -20,8 +20,8 @@ mod transport;
 pub use error::{ChainError, RevertReason};
 pub use preflight::{Preflight, Transfer};
 pub use relayer::{
-    Authorization, Expect, FailReason, Health, Job, LaneClosed, LaneEvent, LaneEventKind,
-    LanePolicy, Outbox, OutboxRefusal, Outcome, Relayer, ResumeRefusal, Sent, Settled, Ticket,
-    Unhealthy,
+    Authorization, Expect, ExpectedLog, FailReason, Health, Job, LaneClosed, LaneEvent,
+    LaneEventKind, LanePolicy, Outbox, OutboxRefusal, Outcome, Relayer, ResumeRefusal, Sent,
+    Settled, Ticket, Unhealthy,
 };
 pub use rpc::{Head, Receipt, Rpc};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chain::bindings::IPermit2;
 
 fn payload(json: &str) -> ErrorPayload {
     serde_json::from_str(json).expect("a JSON-RPC error object")
@@ -20,6 +21,11 @@ fn a_revert_is_a_definite_no_and_keeps_the_contracts_reason() {
 fn custom_errors_and_wordless_reverts_have_a_reason_too() {
     let reason = RevertReason::new("x", Bytes::from_static(&[0xde, 0xad, 0xbe, 0xef, 0x00]));
     assert_eq!(reason.message(), "custom error 0xdeadbeef");
+    let named = Bytes::from(IPermit2::InvalidNonce {}.abi_encode());
+    let reason = RevertReason::new("x", named);
+    assert_eq!(reason.message(), "InvalidNonce");
+    assert!(reason.is::<IPermit2::InvalidNonce>());
+    assert!(!reason.is::<IPermit2::InvalidSigner>());
     let error = refusal(&payload(
         r#"{"code":-32000,"message":"execution reverted"}"#,
     ));

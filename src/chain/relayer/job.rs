@@ -1,7 +1,8 @@
-//! What a lane is asked to settle, what comes of it, and the port that makes its intents durable.
+//! What a lane is asked to bring about, what comes of it, and the port that makes its intents durable.
 
+use super::proof::{Authorization, Expect};
 use crate::chain::RevertReason;
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes};
 use futures::future::BoxFuture;
 use std::fmt;
 use tokio::sync::oneshot;
@@ -15,49 +16,27 @@ pub struct Job {
     pub to: Address,
     /// The call.
     pub calldata: Bytes,
-    /// The transfer that proves success.
+    /// What proves success.
     pub expect: Expect,
-    /// The signed authorization the call executes; `None` for a transfer of the relayer's own tokens.
+    /// What keeps it once; `None` for a transfer of the relayer's own tokens, whose nonce must.
     pub authorization: Option<Authorization>,
-}
-
-/// The `Transfer` event that must be in the receipt: a success status alone proves nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expect {
-    /// The token that must emit it.
-    pub asset: Address,
-    /// The payer.
-    pub from: Address,
-    /// The payee.
-    pub to: Address,
-    /// The amount in atomic units.
-    pub value: U256,
-}
-
-/// An EIP-3009 authorization, by which anyone's execution of it can be found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Authorization {
-    /// The token.
-    pub asset: Address,
-    /// Its signer.
-    pub from: Address,
-    /// Its nonce, unrelated to any transaction's.
-    pub nonce: B256,
+    /// The most gas it may take; `None` is what the policy says for one payment.
+    pub gas_limit_max: Option<u64>,
 }
 
 /// How a job ended, as far as the chain is settled by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The expected transfer happened.
+    /// What was expected happened.
     Settled(Settled),
-    /// The expected transfer did not happen, and nothing of ours that could make it is pending.
+    /// It did not happen, and nothing of ours that could make it is pending.
     ///
     /// A signed authorization stays usable by anyone who saw it until it expires: keep the failure
     /// in the books that [`crate::chain::audit`] checks.
     Failed(FailReason),
 }
 
-/// Where the expected transfer happened; the sender may be someone else.
+/// Where it happened; the sender may be someone else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
     /// The transaction.
@@ -68,12 +47,15 @@ pub struct Settled {
     pub block_hash: B256,
 }
 
-/// Why the expected transfer did not happen.
+/// Why it did not happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FailReason {
     /// The transaction succeeded without the expected `Transfer` event.
     #[error("transfer_event_mismatch")]
     TransferEventMismatch,
+    /// The transaction succeeded without the expected logs, and nobody else's has them.
+    #[error("expected_event_missing")]
+    EventMissing,
     /// The transaction was mined and reverted, and the authorization is unused.
     #[error("transaction_reverted")]
     Reverted,
@@ -83,6 +65,9 @@ pub enum FailReason {
     /// The signer called the authorization off.
     #[error("authorization_canceled")]
     AuthorizationCanceled,
+    /// The signer spent the authorization's nonce on something else.
+    #[error("authorization_spent_elsewhere")]
+    AuthorizationSpent,
     /// The call needs more gas than the policy allows, so it was not sent.
     #[error("gas_above_cap")]
     GasAboveCap,
@@ -140,9 +125,9 @@ pub struct LaneEvent {
 pub enum LaneEventKind {
     /// A transaction is durable in the outbox and goes out now; again for each fee bump.
     Sent(Sent),
-    /// The transfer happened, and has the wanted confirmations.
+    /// What was expected happened, and has the wanted confirmations.
     Confirmed(Settled),
-    /// The transfer did not happen.
+    /// It did not happen.
     Failed(FailReason),
     /// What was confirmed, or failed, is no longer in the chain; the job is worked on again.
     Reorged {

@@ -214,8 +214,9 @@ impl Lane {
     }
 
     fn has_room(&self) -> bool {
-        let fresh = self.works.values().filter(|w| w.is_fresh()).count();
-        fresh < self.policy.in_flight_max && self.works.len() < WATCHED_MAX
+        let waits = |w: &&Work| w.is_fresh() && w.doubted_since.is_none();
+        let waiting = self.works.values().filter(waits).count();
+        waiting < self.policy.in_flight_max && self.works.len() < WATCHED_MAX
     }
 
     /// The next look comes soon while something is open, and rarely when all is only watched.

@@ -1,24 +1,20 @@
 //! What the chain says of the lane's key and of its transactions.
 
-use super::job::{Authorization, FailReason, Job, Outcome, Settled};
+use super::job::{FailReason, Outcome, Settled};
 use super::lane::Lane;
 use super::policy::Unhealthy;
-use super::verdict::{Verdict, judge};
+use super::proof::{Authorization, Verdict, judge};
+use super::search::Trace;
 use super::work::{Mined, Stage, Work};
-use crate::chain::bindings::IEip3009Token;
-use crate::chain::preflight::decode;
 use crate::chain::rpc::Answer;
 use crate::chain::{ChainError, Head, Receipt};
 use alloy::primitives::{U64, U128, U256};
-use alloy::sol_types::{SolCall, SolEvent};
 use std::collections::BTreeMap;
+use tokio::time::Instant;
 
 /// Works whose receipts are asked at once: nonces are mined in order, so the first tell whether the
 /// next need asking.
 const WINDOW: usize = 32;
-
-/// Blocks of logs asked for at once when an authorization's execution is searched.
-const SEARCH_SPAN: u64 = 2_000;
 
 /// One look at the chain.
 #[derive(Debug)]
@@ -96,7 +92,7 @@ impl Lane {
         Ok(())
     }
 
-    /// The best receipt of each job's tries: of several mined ones, that which moved the money.
+    /// The best receipt of each job's tries: of several mined ones, that which did it.
     async fn receipts_of(&self, seqs: &[u64]) -> Result<BTreeMap<u64, Receipt>, ChainError> {
         let mut asked = Vec::new();
         for seq in seqs {
@@ -137,18 +133,26 @@ impl Lane {
             self.moved = true;
             return Ok(());
         };
-        let outcome = match judge(receipt, &job.expect) {
-            Verdict::Moved => Outcome::Settled(place(receipt)),
-            Verdict::Quiet => Outcome::Failed(FailReason::TransferEventMismatch),
-            Verdict::Reverted => match job.authorization {
-                // Most often someone was faster with the same authorization, and it counts.
-                Some(authorization) if self.is_used(authorization).await? => {
-                    self.search(seq, &job, authorization).await?;
-                    return Ok(());
-                }
-                _ => Outcome::Failed(FailReason::Reverted),
-            },
+        let reason = match judge(receipt, &job.expect) {
+            Verdict::Done => {
+                self.mine(seq, Outcome::Settled(place(receipt)), receipt);
+                return Ok(());
+            }
+            Verdict::Quiet => job.expect.missing(),
+            Verdict::Reverted => FailReason::Reverted,
         };
+        // Most often someone was faster with the same authorization, and it counts. What may be
+        // repeated does nothing when it was done before, without a revert.
+        let repeatable = matches!(job.authorization, Some(Authorization::Repeatable { .. }));
+        if (repeatable || reason == FailReason::Reverted)
+            && self.trace(seq, &job).await? != Trace::None
+        {
+            return Ok(());
+        }
+        if repeatable && !self.is_doubted_long(seq) {
+            return Ok(());
+        }
+        let outcome = Outcome::Failed(reason);
         self.mine(seq, outcome, receipt);
         Ok(())
     }
@@ -173,10 +177,10 @@ impl Lane {
             self.remove(seq);
             return Ok(true);
         };
-        if let Some(authorization) = job.authorization
-            && self.is_used(authorization).await?
-        {
-            return self.search(seq, &job, authorization).await;
+        match self.trace(seq, &job).await? {
+            Trace::None => {}
+            Trace::Found => return Ok(true),
+            Trace::Hidden => return Ok(false),
         }
         if let Some(flight) = self.works.get_mut(&seq).and_then(Work::flight_mut) {
             flight.unchecked = false;
@@ -192,10 +196,20 @@ impl Lane {
         Ok(resendable)
     }
 
+    /// Whether a job has looked as if it could not be done for as long as nodes may be apart.
+    pub(super) fn is_doubted_long(&mut self, seq: u64) -> bool {
+        let doubt = self.policy.doubt;
+        self.works.get_mut(&seq).is_some_and(|work| {
+            let since = work.doubted_since.get_or_insert_with(Instant::now);
+            since.elapsed() >= doubt
+        })
+    }
+
     fn refresh(&mut self, seq: u64) {
         if let Some(work) = self.works.get_mut(&seq) {
             tracing::warn!(relayer = %self.relayer, "a nonce of the lane was used by someone else");
-            work.stage = Stage::Fresh { revert_since: None };
+            work.stage = Stage::Fresh;
+            work.doubted_since = None;
             self.moved = true;
         }
     }
@@ -210,91 +224,7 @@ impl Lane {
         Ok(count.to::<u64>() > nonce)
     }
 
-    pub(super) async fn is_used(&self, authorization: Authorization) -> Result<bool, ChainError> {
-        let call = IEip3009Token::authorizationStateCall {
-            authorizer: authorization.from,
-            nonce: authorization.nonce,
-        };
-        let answer = self
-            .rpc
-            .call(authorization.asset, &call.abi_encode().into())
-            .await?;
-        decode::<IEip3009Token::authorizationStateCall>(&answer)
-    }
-
-    /// Finds who executed, or called off, a used authorization; answers whether that decided the job.
-    pub(super) async fn search(
-        &mut self,
-        seq: u64,
-        job: &Job,
-        authorization: Authorization,
-    ) -> Result<bool, ChainError> {
-        let due = self.works.get(&seq).is_some_and(|w| w.search.is_due());
-        if !due {
-            return Ok(false);
-        }
-        let found = self.execution_of(authorization).await?;
-        let Some((receipt, canceled)) = found else {
-            // Stays open: "used" without a trace is unknown, not failed.
-            tracing::warn!(job = %job.id, "the execution of a used authorization is not found");
-            if let Some(work) = self.works.get_mut(&seq) {
-                work.search.push_back();
-            }
-            return Ok(false);
-        };
-        let outcome = match judge(&receipt, &job.expect) {
-            Verdict::Moved => Outcome::Settled(place(&receipt)),
-            _ if canceled => Outcome::Failed(FailReason::AuthorizationCanceled),
-            _ => Outcome::Failed(FailReason::TransferEventMismatch),
-        };
-        self.mine(seq, outcome, &receipt);
-        Ok(true)
-    }
-
-    /// Searches the token's logs backwards for the transaction that ended the authorization.
-    async fn execution_of(
-        &self,
-        authorization: Authorization,
-    ) -> Result<Option<(Receipt, bool)>, ChainError> {
-        let canceled = IEip3009Token::AuthorizationCanceled::SIGNATURE_HASH;
-        let topics = [
-            vec![IEip3009Token::AuthorizationUsed::SIGNATURE_HASH, canceled],
-            vec![authorization.from.into_word()],
-            vec![authorization.nonce],
-        ];
-        let mut end = self.rpc.latest_block().await?.number();
-        let last = end.saturating_sub(self.policy.search_blocks_max);
-        let mut span = SEARCH_SPAN;
-        loop {
-            let start = end.saturating_sub(span - 1).max(last);
-            let logs = match self
-                .rpc
-                .logs(authorization.asset, &topics, start, end)
-                .await
-            {
-                Ok(logs) => logs,
-                Err(ChainError::Refused { .. }) if span > 1 => {
-                    span /= 2;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if let Some(log) = logs.iter().find(|log| !log.removed) {
-                let Some(transaction) = log.transaction_hash else {
-                    return Ok(None);
-                };
-                let receipt = self.rpc.receipt(transaction).await?;
-                let canceled = log.topic0() == Some(&canceled);
-                return Ok(receipt.map(|receipt| (receipt, canceled)));
-            }
-            if start <= last {
-                return Ok(None);
-            }
-            end = start - 1;
-        }
-    }
-
-    fn mine(&mut self, seq: u64, outcome: Outcome, receipt: &Receipt) {
+    pub(super) fn mine(&mut self, seq: u64, outcome: Outcome, receipt: &Receipt) {
         let Some(work) = self.works.get_mut(&seq) else {
             return;
         };
@@ -320,7 +250,7 @@ impl Lane {
     }
 }
 
-fn place(receipt: &Receipt) -> Settled {
+pub(super) fn place(receipt: &Receipt) -> Settled {
     Settled {
         transaction: receipt.transaction(),
         block: receipt.block(),

@@ -1,4 +1,4 @@
-//! The relayer: pays the gas that settles what was signed, over one nonce lane per key.
+//! The relayer: pays the gas that brings what was signed on chain, over one nonce lane per key.
 //!
 //! A lane is one task that owns its key's nonces. alloy's nonce managers fail in two ways that a
 //! settler cannot accept: the simple one gives two concurrent transactions the same nonce, and the
@@ -11,13 +11,22 @@
 //! - *A broadcast's answer is lost:* the same bytes are sent again until a receipt is found.
 //! - *The node forgot a transaction:* its pending count shows it; the same bytes are sent again.
 //! - *A transaction is stuck:* it is signed again with the same nonce and higher fees, up to a cap.
-//! - *A nonce is missing below ours* (a send that never got out): a later authorization's transfer is
-//!   moved down to it, which is safe because EIP-3009 executes it once; else a zero-value transfer to
-//!   ourselves fills it.
-//! - *Someone else used our key's nonce:* a job with an authorization is sent anew once its nonce is
-//!   seen unused. One without (a plain token transfer) is sent anew only when the foreign use is
+//! - *A nonce is missing below ours* (a send that never got out): a later job that has an
+//!   [`Authorization`] is moved down to it, which is safe because that keeps it once; else a zero-value
+//!   transfer to ourselves fills it.
+//! - *Someone else used our key's nonce:* a job with an authorization is sent anew once it is seen
+//!   unused. One without (a plain token transfer) is sent anew only when the foreign use is
 //!   [`LanePolicy::final_depth`] blocks deep: nothing but the nonce keeps it from paying twice.
-//! - *Someone else sent the authorization:* the token's logs name the transaction, and it counts.
+//! - *Someone else did the job,* and it counts: a token's logs name who executed an EIP-3009
+//!   authorization; a permit of Permit2's is found by the call that spends it, among the transactions
+//!   that emitted what the job expects; what is repeatable is found by its logs alone. So what reverts
+//!   or does nothing because it was done before ends as settled.
+//! - *The payer spent the authorization on something else:* the job fails by the payer's own
+//!   cancellation, in its place in the chain. Permit2 knows a spending that leaves no log: that fails
+//!   the job when it is as deep as a reorg goes, and all blocks since it was unspent were searched.
+//!   Until then, and where the search cannot reach back so far, the job stays open.
+//! - *Many jobs fail at once* (a payer drains the wallet): they wait behind those nothing is said
+//!   against, and none is failed before the no has stood for [`LanePolicy::doubt`].
 //! - *A reorg:* what was mined is watched until [`LanePolicy::final_depth`]; what vanished is worked
 //!   on again. That holds for failures too: a failed transaction may succeed in another chain.
 //! - *The key runs out of gas, or fees exceed the cap:* jobs wait; [`Relayer::healthy`] says why.
@@ -26,23 +35,26 @@
 //! - *The node lies about nonces:* too low costs useless sends ("nonce too low") until the true one is
 //!   found; too high makes a gap that is healed when the truth is told. Neither pays twice.
 
+mod broadcast;
 mod fees;
 mod job;
 mod lane;
 mod look;
+mod permit;
 mod policy;
+mod proof;
 mod reorg;
 mod repair;
+mod search;
 mod send;
-mod verdict;
-
 mod work;
 
 pub use job::{
-    Authorization, Expect, FailReason, Job, LaneClosed, LaneEvent, LaneEventKind, Outbox,
-    OutboxRefusal, Outcome, ResumeRefusal, Sent, Settled, Ticket,
+    FailReason, Job, LaneClosed, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Outcome,
+    ResumeRefusal, Sent, Settled, Ticket,
 };
 pub use policy::{Health, LanePolicy, Unhealthy};
+pub use proof::{Authorization, Expect, ExpectedLog};
 
 use super::Rpc;
 use alloy::primitives::Address;
@@ -117,7 +129,7 @@ impl Relayer {
 
     /// Takes a job up again after a restart, with everything the [`Outbox`] recorded for it.
     ///
-    /// Their receipts and the authorization's state are looked up first. Refused for a job without
+    /// Their receipts, and what others did, are looked up first. Refused for a job without
     /// an authorization that was sent by another key: only that key's nonce keeps it paid once.
     pub async fn resume(&self, job: Job, previous: Vec<Sent>) -> Result<Ticket, ResumeRefusal> {
         let work = Work::resumed(job, previous, self.address, self.bump_after)?;

@@ -80,7 +80,9 @@ impl Lane {
                 }
             };
             let gas = if live.gas == 0 {
-                self.policy.gas_limit_max
+                self.works
+                    .get(&seq)
+                    .map_or(0, |work| work.gas_limit_max(&self.policy))
             } else {
                 live.gas
             };

@@ -1,11 +1,13 @@
 //! What the lane sends, and how anything of it gets out: signed, durable, broadcast.
 
+use super::broadcast::{Broadcast, broadcast};
 use super::fees::{Fees, gas_limit};
 use super::job::{FailReason, LaneEventKind, Outcome, Sent};
 use super::lane::Lane;
 use super::look::Sky;
 use super::policy::Unhealthy;
-use super::verdict::{Broadcast, broadcast};
+use super::search::Trace;
+
 use super::work::{Flight, Stage, Try, Work};
 use crate::chain::ChainError;
 use crate::chain::rpc::call_params;
@@ -15,6 +17,9 @@ use alloy::primitives::{B256, Bytes, TxKind, U64, U256};
 use alloy::signers::SignerSync;
 use futures::future::join_all;
 use tokio::time::Instant;
+
+/// Most jobs simulated again in one round after the chain said no to them.
+const DOUBTED_MAX: usize = 32;
 
 /// A signed transaction on its way through the outbox to the node.
 pub(super) struct Draft {
@@ -29,12 +34,18 @@ impl Lane {
             .policy
             .in_flight_max
             .saturating_sub(self.flying().count());
-        let fresh: Vec<u64> = self
+        // What the chain said no to waits behind the rest: a payer who makes payments fail must not
+        // hold up those of others.
+        let (sure, doubted): (Vec<_>, Vec<_>) = self
             .works
             .iter()
             .filter(|(_, work)| work.is_fresh())
-            .map(|(seq, _)| *seq)
+            .partition(|(_, work)| work.doubted_since.is_none());
+        let fresh: Vec<u64> = sure
+            .into_iter()
             .take(room)
+            .chain(doubted.into_iter().take(room.min(DOUBTED_MAX)))
+            .map(|(seq, _)| *seq)
             .collect();
         if fresh.is_empty() {
             return Ok(());
@@ -94,10 +105,13 @@ impl Lane {
         seq: u64,
         estimate: Result<U64, ChainError>,
     ) -> Result<Option<u64>, ChainError> {
+        let Some(work) = self.works.get(&seq) else {
+            return Ok(None);
+        };
         let reason = match estimate {
             Ok(estimate) => {
                 let gas = gas_limit(estimate.to());
-                if gas <= self.policy.gas_limit_max {
+                if gas <= work.gas_limit_max(&self.policy) {
                     return Ok(Some(gas));
                 }
                 FailReason::GasAboveCap
@@ -108,18 +122,11 @@ impl Lane {
                 return Ok(None);
             }
         };
-        let Some(work) = self.works.get_mut(&seq) else {
+        let Some(job) = work.job().filter(|_| work.is_fresh()).cloned() else {
             return Ok(None);
         };
-        let (Some(job), Stage::Fresh { revert_since }) = (work.job().cloned(), &mut work.stage)
-        else {
-            return Ok(None);
-        };
-        let since = *revert_since.get_or_insert_with(Instant::now);
-        if let Some(authorization) = job.authorization
-            && self.is_used(authorization).await?
-        {
-            self.search(seq, &job, authorization).await?;
+        let doubted_long = self.is_doubted_long(seq);
+        if self.trace(seq, &job).await? != Trace::None {
             return Ok(None);
         }
         // A transaction of another key of ours may still be mined: that is unknown, not failed.
@@ -127,7 +134,7 @@ impl Lane {
             .works
             .get(&seq)
             .is_some_and(|w| w.tries.iter().any(|t| t.sent.relayer != self.relayer));
-        if since.elapsed() >= self.policy.doubt && !foreign {
+        if doubted_long && !foreign {
             self.tell(seq, Outcome::Failed(reason)).await;
             self.remove(seq);
         }
@@ -164,6 +171,7 @@ impl Lane {
             let sent = attempt.sent.clone();
             out.push((seq, attempt.raw().clone()));
             work.stage = Stage::Flying(Flight::new(sent.lane_nonce, self.policy.bump_after));
+            work.doubted_since = None;
             work.tries.push(attempt);
             self.moved = true;
             self.emit(seq, LaneEventKind::Sent(sent)).await;

@@ -1,7 +1,9 @@
 //! One job's way through a lane.
 
 use super::fees::Fees;
-use super::job::{Authorization, Job, Outcome, ResumeRefusal, Sent, Settled};
+use super::job::{Job, Outcome, ResumeRefusal, Sent, Settled};
+use super::policy::LanePolicy;
+use super::proof::Authorization;
 use alloy::consensus::{Transaction, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes, U256};
@@ -29,6 +31,8 @@ pub(super) struct Work {
     pub(super) told: bool,
     /// When the execution by someone else is next searched.
     pub(super) search: Pause,
+    /// Since when the chain says that it cannot be done: nodes behind one URL may be a block apart.
+    pub(super) doubted_since: Option<Instant>,
 }
 
 /// One signed transaction.
@@ -42,7 +46,7 @@ pub(super) struct Try {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Has no live transaction; waits to be (re)sent.
-    Fresh { revert_since: Option<Instant> },
+    Fresh,
     /// Its last try holds its nonce, and is not known to be mined.
     Flying(Flight),
     /// Is in a block, and watched until it is final.
@@ -121,10 +125,11 @@ impl Work {
         Self {
             job,
             tries: Vec::new(),
-            stage: Stage::Fresh { revert_since: None },
+            stage: Stage::Fresh,
             waiters: Vec::new(),
             told: false,
             search: Pause::at_once(SEARCH_FIRST),
+            doubted_since: None,
         }
     }
 
@@ -157,8 +162,14 @@ impl Work {
         }
     }
 
+    /// The most gas its transactions may have.
+    pub(super) fn gas_limit_max(&self, policy: &LanePolicy) -> u64 {
+        let own = self.job().and_then(|job| job.gas_limit_max);
+        own.unwrap_or(policy.gas_limit_max)
+    }
+
     pub(super) fn is_fresh(&self) -> bool {
-        matches!(self.stage, Stage::Fresh { .. })
+        matches!(self.stage, Stage::Fresh)
     }
 
     /// The newest transaction at a nonce: what is sent again, and what a bump must outbid.
@@ -184,9 +195,10 @@ impl Work {
                 flight.resend = Pause::at_once(RESEND_FIRST);
                 Stage::Flying(flight)
             }
-            None => Stage::Fresh { revert_since: None },
+            None => Stage::Fresh,
         };
         self.told = false;
+        self.doubted_since = None;
         self.search = Pause::at_once(SEARCH_FIRST);
     }
 }

@@ -195,17 +195,18 @@ pub(crate) fn job(id: &str, transfer: &Transfer) -> Job {
         id: id.to_owned(),
         to: transfer.asset,
         calldata: transfer.calldata(false),
-        expect: Expect {
+        expect: Expect::Transfer {
             asset: transfer.asset,
             from: transfer.from,
             to: transfer.to,
             value: transfer.value,
         },
-        authorization: Some(Authorization {
+        authorization: Some(Authorization::Eip3009 {
             asset: transfer.asset,
             from: transfer.from,
             nonce: transfer.nonce,
         }),
+        gas_limit_max: None,
     }
 }
 

@@ -172,13 +172,14 @@ pub(super) async fn payout(bench: &Bench, id: &str, value: u64) -> Job {
         id: id.to_owned(),
         to: bench.chain.asset,
         calldata: transferCall { to, value }.abi_encode().into(),
-        expect: Expect {
+        expect: Expect::Transfer {
             asset: bench.chain.asset,
             from,
             to,
             value,
         },
         authorization: None,
+        gas_limit_max: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The contract interfaces Groat calls, as their own standards print them.
+//! Tokens, and accounts that are contracts.
 
 use alloy::sol;
 
@@ -29,6 +29,24 @@ sol! {
         function version() external view returns (string);
         /// The EIP-712 domain separator.
         function DOMAIN_SEPARATOR() external view returns (bytes32);
+    }
+
+    /// What ERC-20 says of allowances.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IErc20 {
+        /// What `spender` may take of `owner`'s tokens, in atomic units.
+        function allowance(address owner, address spender) external view returns (uint256);
+        /// Lets `spender` take `value` of the caller's tokens.
+        function approve(address spender, uint256 value) external returns (bool);
+    }
+
+    /// An allowance by signature (EIP-2612).
+    #[derive(Debug, PartialEq, Eq)]
+    interface IEip2612 {
+        /// The nonce of an owner's next permit.
+        function nonces(address owner) external view returns (uint256);
+        /// Sets the allowance that `owner` signed.
+        function permit(address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external;
     }
 
     /// A contract that signs (ERC-1271).

@@ -1,38 +1,6 @@
-//! What a receipt, and a refused broadcast, mean; purely.
+//! What the node's answer to a broadcast means; purely.
 
-use super::job::Expect;
-use crate::chain::bindings::IEip3009Token;
-use crate::chain::{ChainError, Receipt};
-use alloy::sol_types::SolEvent;
-
-/// What a mined transaction did for a job. Ordered: the later counts when several are mined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Verdict {
-    /// It reverted: nothing moved by it.
-    Reverted,
-    /// It succeeded, but the token did not say that the transfer happened.
-    Quiet,
-    /// The transfer happened.
-    Moved,
-}
-
-/// Success is the status *and* the token's own event, with exactly the expected parties and value.
-pub(super) fn judge(receipt: &Receipt, expect: &Expect) -> Verdict {
-    if !receipt.is_success() {
-        return Verdict::Reverted;
-    }
-    let moved = receipt.logs().iter().any(|log| {
-        log.address() == expect.asset
-            && IEip3009Token::Transfer::decode_log(&log.inner).is_ok_and(|event| {
-                event.from == expect.from && event.to == expect.to && event.value == expect.value
-            })
-    });
-    if moved {
-        Verdict::Moved
-    } else {
-        Verdict::Quiet
-    }
-}
+use crate::chain::ChainError;
 
 /// What the node's answer to a broadcast means; only the chain itself ever decides an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
