@@ -1,3 +1,4 @@
+use super::channel;
 use super::header::HeaderError;
 use super::permit2;
 use super::signature::SignatureError;
@@ -119,6 +120,9 @@ pub enum Refusal {
     /// A payment by Permit2 was refused.
     #[error(transparent)]
     Permit2(#[from] permit2::Refused),
+    /// A payment by channel was refused.
+    #[error(transparent)]
+    Channel(#[from] channel::Refused),
 }
 
 impl Refusal {
@@ -156,8 +160,8 @@ impl Refusal {
             Self::PaymentIdMissing => "payment_identifier_required",
             Self::PaymentIdInvalid => "payment_identifier_invalid",
             Self::PaymentIdConflict => "payment_identifier_conflict",
-            Self::Channel(refused) => refused.reason(),
             Self::Permit2(refused) => refused.reason(),
+            Self::Channel(refused) => refused.reason(),
         }
     }
 }
