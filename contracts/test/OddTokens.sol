@@ -56,3 +56,23 @@ contract StubbornToken {
         return true;
     }
 }
+
+/// @notice A token whose transfers answer as they are told, and move nothing.
+contract AnsweringToken {
+    bytes internal answer;
+    bool internal reverting;
+
+    constructor(bytes memory first, bool reverts) {
+        answer = first;
+        reverting = reverts;
+    }
+
+    function transferFrom(address, address, uint256) external view {
+        bytes memory words = answer;
+        bool failing = reverting;
+        assembly ("memory-safe") {
+            if failing { revert(add(words, 0x20), mload(words)) }
+            return(add(words, 0x20), mload(words))
+        }
+    }
+}

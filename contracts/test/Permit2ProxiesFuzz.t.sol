@@ -97,6 +97,7 @@ contract Permit2ProxiesFuzzTest is Permit2Payer {
         bytes memory signature = exactSigned(w);
         vm.assertTrue(tryExact(w, signature), "refused");
         moved(w.to, w.permitted);
+        vm.assertEq(IPermit2(PERMIT2).nonceBitmap(payer, w.nonce / 256), 1 << w.nonce % 256, "nonce");
         vm.assertFalse(tryExact(w, signature), "paid twice");
         w.form += 1;
         vm.assertFalse(tryExact(w, exactSigned(w)), "paid twice in another form");

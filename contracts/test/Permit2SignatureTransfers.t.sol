@@ -4,6 +4,7 @@ pragma solidity 0.8.28;
 import {IPermit2} from "../src/interfaces/IPermit2.sol";
 import {ContractWallet} from "../src/local/ContractWallet.sol";
 import {UsdcStandIn} from "../src/local/UsdcStandIn.sol";
+import {AnsweringToken} from "./OddTokens.sol";
 import {Permit2Payer} from "./Permit2Payer.sol";
 import {vm} from "./Vm.sol";
 
@@ -160,6 +161,24 @@ contract Permit2SignatureTransfersTest is Permit2Payer {
         bytes memory signature = sign(KEY, plainDigest(p, address(this)));
         vm.expectRevert(reason("TRANSFER_FROM_FAILED"));
         spend(p, 11e6, payer, signature);
+    }
+
+    /// @dev As Permit2 has it: no answer is as good as "true", and nothing else is.
+    function test_a_token_answers_true_or_nothing() public {
+        asked(new AnsweringToken("", false), true);
+        asked(new AnsweringToken(abi.encode(true), false), true);
+        asked(new AnsweringToken(abi.encode(true, 7), false), true);
+        asked(new AnsweringToken(abi.encode(false), false), false);
+        asked(new AnsweringToken(abi.encode(2), false), false);
+        asked(new AnsweringToken(hex"01", false), false);
+        asked(new AnsweringToken(abi.encode(true), true), false);
+    }
+
+    function asked(AnsweringToken odd, bool taken) private {
+        IPermit2.PermitTransferFrom memory p = permitOf(address(odd), 1, uint160(address(odd)));
+        bytes memory signature = sign(KEY, plainDigest(p, address(this)));
+        if (!taken) vm.expectRevert(reason("TRANSFER_FROM_FAILED"));
+        spend(p, 1, payer, signature);
     }
 
     function test_a_witness_is_signed_too() public {

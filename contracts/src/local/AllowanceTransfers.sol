@@ -34,17 +34,16 @@ abstract contract AllowanceTransfers is Permit2Domain {
 
     /// @inheritdoc IPermit2
     function permit(address owner, PermitSingle calldata permitSingle, bytes calldata signature) external {
-        _requireNotExpired(permitSingle.sigDeadline);
         bytes32 structHash = keccak256(
             abi.encode(SINGLE_TYPEHASH, _hash(permitSingle.details), permitSingle.spender, permitSingle.sigDeadline)
         );
+        _requireNotExpired(permitSingle.sigDeadline);
         _requireSigned(owner, structHash, signature);
         _permit(owner, permitSingle.spender, permitSingle.details);
     }
 
     /// @inheritdoc IPermit2
     function permit(address owner, PermitBatch calldata permitBatch, bytes calldata signature) external {
-        _requireNotExpired(permitBatch.sigDeadline);
         bytes32[] memory hashes = new bytes32[](permitBatch.details.length);
         for (uint256 i = 0; i < hashes.length; i++) {
             hashes[i] = _hash(permitBatch.details[i]);
@@ -54,6 +53,7 @@ abstract contract AllowanceTransfers is Permit2Domain {
                 BATCH_TYPEHASH, keccak256(abi.encodePacked(hashes)), permitBatch.spender, permitBatch.sigDeadline
             )
         );
+        _requireNotExpired(permitBatch.sigDeadline);
         _requireSigned(owner, structHash, signature);
         for (uint256 i = 0; i < hashes.length; i++) {
             _permit(owner, permitBatch.spender, permitBatch.details[i]);
