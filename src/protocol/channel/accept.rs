@@ -10,9 +10,11 @@
 
 use super::refused::Refused;
 use crate::money::{AmountError, Units};
+use serde::{Deserialize, Serialize};
 
 /// Which vouchers are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Charges may be reported late: streams and parallel calls work.
     Late,
