@@ -6,8 +6,8 @@ use super::refusal::Refusal;
 use super::running::{Head, Running};
 use super::task::Task;
 use crate::clock::now_ms;
-use crate::ledger::{CallId, Digest32, Hold, HoldRefused, RequestHash, Takes};
-use crate::payment::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT};
+use crate::ledger::{CallId, Digest32, Hold, HoldRefused, RequestHash};
+use crate::payment::{AuthorizeFailure, Authorized, Rails, ledger_name, signature};
 use crate::protocol::x402::Credential;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -52,7 +52,7 @@ impl Attempt {
             // A copy may have been held, and even settled, since this one was looked for: then the
             // chain says that the payment is used, and it is the call's own.
             Err(refusal) => {
-                return match bought(&shared, &credential).await {
+                return match bought(&shared, &credential, call.request).await {
                     Some(taken) => follow(&shared, &running, taken, call.request).await,
                     None => Err(refusal),
                 };
@@ -79,7 +79,8 @@ impl Attempt {
             id,
             call,
             payer: authorized.payer,
-            reservation: Mutex::new(Some(authorized.reservation)),
+            settle_when: authorized.settle_when,
+            reservation: Mutex::new(authorized.reservation),
             headers,
         };
         task.run().await;
@@ -110,19 +111,19 @@ async fn authorize(
     call: &QuotedCall,
     credential: &Credential,
 ) -> Result<Authorized, Refusal> {
-    let proof = shared.check(credential, call.ceiling).await?;
+    let proof = shared.check(credential, Some(call.ceiling)).await?;
     let authorized = shared
-        .rail
+        .rails
         .authorize(credential, call.ceiling, &proof)
         .await;
     authorized.map_err(Refusal::from)
 }
 
 /// The call that this very credential bought meanwhile.
-async fn bought(shared: &Shared, credential: &Credential) -> Option<CallId> {
-    let key = shared.rail.replay_key(credential);
+async fn bought(shared: &Shared, credential: &Credential, request: RequestHash) -> Option<CallId> {
+    let key = shared.rails.replay_key(credential, request);
     let state = shared.ledger.by_replay_key(&key).await.ok()??;
-    let same = shared.rail.same_credential(&state.hold, credential);
+    let same = shared.rails.same_credential(&state.hold, credential);
     same.then_some(state.hold.call)
 }
 
@@ -136,12 +137,12 @@ fn hold(
     let row = &call.endpoint.model.price;
     Hold {
         call: id,
-        rail: RAIL_EXACT.to_owned(),
+        rail: ledger_name(authorized.rail).to_owned(),
         replay_key: authorized.replay_key,
-        payment_id: shared.rail.payment_id_key(credential),
+        payment_id: shared.rails.payment_id_key(credential),
         payer: format!("{:#x}", authorized.payer),
-        network: shared.rail.network().to_string(),
-        asset: format!("{:#x}", shared.rail.asset().address),
+        network: shared.rails.network().to_string(),
+        asset: format!("{:#x}", shared.rails.asset().address),
         asset_decimals: shared.decimals,
         ceiling: call.ceiling,
         held: call.ceiling,
@@ -153,9 +154,9 @@ fn hold(
         markup_bps: call.markup_bps,
         quote_prompt_max: call.quote.prompt_tokens_max,
         quote_output_max: call.quote.output_tokens_max,
-        settle_when: shared.settle_when,
-        takes: Takes::Held,
-        authorization: authorized.stored(),
+        settle_when: authorized.settle_when,
+        takes: authorized.takes,
+        authorization: authorized.stored.clone(),
         stream: call.stream,
         at_ms: now_ms(),
     }
@@ -182,14 +183,14 @@ async fn follow(
 
 /// What copies of one credential with one body have in common.
 pub(super) fn attempt_key(
-    rail: &ExactRail,
+    rails: &Rails,
     credential: &Credential,
     request: RequestHash,
 ) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(rail.replay_key(credential).as_bytes());
+    hash.update(rails.replay_key(credential, request).as_bytes());
     hash.update(request.as_bytes());
-    hash.update(Sha256::digest(&credential.signature));
+    hash.update(Sha256::digest(signature(credential)));
     hash.finalize().into()
 }
 

@@ -9,10 +9,9 @@ use super::refusal::Refusal;
 use super::running::{Head, Listener, Running};
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{Answer, CallId, CallState, Ledger, RequestHash, SettleWhen, Work};
+use crate::ledger::{Answer, CallId, CallState, Ledger, RequestHash, Work};
 use crate::money::{AssetDecimals, Units};
-use crate::payment::{ExactRail, Settlements};
-use crate::protocol::Refusal as PaymentRefusal;
+use crate::payment::{Rails, Settlements};
 use crate::protocol::eip3009::Proof;
 use crate::protocol::x402::Credential;
 use crate::stats::Metrics;
@@ -34,8 +33,8 @@ const SIGNATURE_CHECKS_MAX: usize = 4;
 pub struct DeskParts {
     /// The ledger of all calls.
     pub ledger: Ledger,
-    /// The rail that payments come by.
-    pub rail: ExactRail,
+    /// The rails that payments come by.
+    pub rails: Rails,
     /// The settlements on their way.
     pub settlements: Settlements,
     /// Signs receipts.
@@ -54,11 +53,10 @@ pub struct Desk {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) ledger: Ledger,
-    pub(super) rail: ExactRail,
+    pub(super) rails: Rails,
     pub(super) settlements: Settlements,
     pub(super) receipts: Receipts,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) settle_when: SettleWhen,
     pub(super) decimals: AssetDecimals,
     pub(super) answer_bytes_max: usize,
     pub(super) tasks: TaskTracker,
@@ -83,11 +81,10 @@ impl Desk {
         let decimals = config.asset.decimals;
         let shared = Shared {
             ledger: parts.ledger,
-            rail: parts.rail,
+            rails: parts.rails,
             settlements: parts.settlements,
             receipts: parts.receipts,
             metrics: parts.metrics,
-            settle_when: config.payment.settle,
             decimals,
             answer_bytes_max: config.gateway.answer_bytes_max,
             answer_ttl_ms: millis(config.gateway.answer_ttl),
@@ -114,9 +111,9 @@ impl Desk {
         QuotedCall::read(body, &self.shared.prices.current(), &self.shared.terms)
     }
 
-    /// The rail that payments come by.
-    pub fn rail(&self) -> &ExactRail {
-        &self.shared.rail
+    /// The rails that payments come by.
+    pub fn rails(&self) -> &Rails {
+        &self.shared.rails
     }
 
     /// Takes a paid request: joins the call that this credential already bought, or starts one.
@@ -131,7 +128,7 @@ impl Desk {
             return Ok(listener);
         }
         let call = self.accepted(body, &credential)?;
-        let key = attempt_key(&self.shared.rail, &credential, request);
+        let key = attempt_key(&self.shared.rails, &credential, request);
         let running = {
             let mut registry = self.shared.registry();
             if let Some(running) = registry.attempts.get(&key) {
@@ -168,14 +165,14 @@ impl Desk {
     ) -> Result<Option<Listener>, Refusal> {
         let ledger = &self.shared.ledger;
         let unavailable = |_| Refusal::LedgerUnavailable;
-        let key = self.shared.rail.replay_key(credential);
+        let key = self.shared.rails.replay_key(credential, request);
         if let Some(state) = ledger.by_replay_key(&key).await.map_err(unavailable)? {
-            if !self.shared.rail.same_credential(&state.hold, credential) {
+            if !self.shared.rails.same_credential(&state.hold, credential) {
                 return Err(Refusal::Conflict(state.hold.call));
             }
             return self.shared.again(&state, request).await.map(Some);
         }
-        let Some(key) = self.shared.rail.payment_id_key(credential) else {
+        let Some(key) = self.shared.rails.payment_id_key(credential) else {
             return Ok(None);
         };
         let Some(state) = ledger.by_payment_id(&key).await.map_err(unavailable)? else {
@@ -183,9 +180,7 @@ impl Desk {
         };
         // Another credential of the same payer: only its own signature opens the payer's answer,
         // whatever amount it is for.
-        let signed = u128::try_from(credential.authorization.value).map(Units::from_atomic);
-        let signed = signed.map_err(|_| Refusal::Payment(PaymentRefusal::Value))?;
-        let proof = self.shared.check(credential, signed).await?;
+        let proof = self.shared.check(credential, None).await?;
         match proof {
             Proof::Payer => self.shared.again(&state, request).await.map(Some),
             Proof::ContractOnly { .. } => Err(Refusal::Conflict(state.hold.call)),
@@ -201,8 +196,9 @@ impl Desk {
                 Ok(call)
                     if self
                         .shared
-                        .rail
-                        .accepts(credential, call.ceiling, &call.price_row()) =>
+                        .rails
+                        .accepted(credential, call.ceiling, &call.price_row())
+                        .is_some() =>
                 {
                     return Ok(call);
                 }
@@ -213,7 +209,7 @@ impl Desk {
             Some(Ok(call)) => {
                 // Say which field is wrong where that can be told.
                 let now_s = now_ms() / 1000;
-                let refusal = self.shared.rail.mismatch(credential, call.ceiling, now_s);
+                let refusal = self.shared.rails.mismatch(credential, call.ceiling, now_s);
                 Err(Refusal::Payment(refusal))
             }
             Some(Err(refusal)) => Err(refusal),
@@ -262,11 +258,12 @@ impl Shared {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the CPU work of a check beside the reactor, a bounded number at a time.
+    /// Runs the CPU work of a check beside the reactor, a bounded number at a time; without an
+    /// amount only the signer counts.
     pub(super) async fn check(
         self: &Arc<Self>,
         credential: &Credential,
-        amount: Units,
+        amount: Option<Units>,
     ) -> Result<Proof, Refusal> {
         let _permit = self
             .signature_checks
@@ -276,7 +273,11 @@ impl Shared {
         let shared = Arc::clone(self);
         let credential = credential.clone();
         let checked = tokio::task::spawn_blocking(move || {
-            shared.rail.check(&credential, amount, now_ms() / 1000)
+            let now_s = now_ms() / 1000;
+            match amount {
+                Some(amount) => shared.rails.check(&credential, amount, now_s),
+                None => shared.rails.check_signer(&credential, now_s),
+            }
         });
         checked
             .await

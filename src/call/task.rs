@@ -30,6 +30,8 @@ pub(super) struct Task {
     pub(super) id: CallId,
     pub(super) call: QuotedCall,
     pub(super) payer: Address,
+    /// When the payer's money moves.
+    pub(super) settle_when: SettleWhen,
     /// The payer's unsettled share, until the settlement is known.
     pub(super) reservation: Mutex<Option<Reservation>>,
     pub(super) version: x402::Version,
@@ -59,7 +61,7 @@ impl Task {
 
     async fn drive(&self) -> Ended {
         pass(Failpoint::Hold);
-        let early = match self.settle_when() {
+        let early = match self.settle_when {
             SettleWhen::Before => Some(self.settled_before().await?),
             SettleWhen::OnFirstByte | SettleWhen::After => None,
         };
@@ -87,10 +89,6 @@ impl Task {
         } else {
             self.relay_whole(answer, early, sent, until).await
         }
-    }
-
-    fn settle_when(&self) -> SettleWhen {
-        self.shared.settle_when
     }
 
     async fn settled_before(&self) -> Result<Settlement, Refusal> {
@@ -221,7 +219,7 @@ impl Task {
         &self,
         early: Option<Settlement>,
     ) -> Result<Option<Settlement>, Refusal> {
-        if early.is_some() || self.settle_when() != SettleWhen::OnFirstByte {
+        if early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
             return Ok(early);
         }
         self.running.settling();
@@ -270,7 +268,7 @@ impl Task {
     async fn close(&self, billing: &Billing) -> Ended {
         self.running.finish();
         self.shared.keep_answer(&self.id, &self.running).await;
-        if self.settle_when() == SettleWhen::After
+        if self.settle_when == SettleWhen::After
             && !billing.is_free()
             && let Settlement::Failed { reason } = self.settle().await
         {
@@ -340,9 +338,9 @@ impl Task {
             HeaderValue::from_static("private, no-store"),
         );
         if let Some(Settlement::Confirmed { transaction, .. }) = settlement {
-            let rail = &self.shared.rail;
-            let paid =
-                rail.settle_response(self.payer, self.call.ceiling, transaction, self.version);
+            let outcome = Ok((self.call.ceiling, transaction.as_str()));
+            let rails = &self.shared.rails;
+            let paid = rails.settle_response(self.payer, outcome, self.version);
             let value = paid
                 .to_header()
                 .ok()

@@ -6,8 +6,7 @@ use crate::chain::{LanePolicy, Relayer, Rpc};
 use crate::config::{Config, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
-use crate::payment::{ExactRail, LedgerOutbox, Settlements};
-use crate::protocol::Network;
+use crate::payment::{LedgerOutbox, Rails, Settlements};
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
 use alloy::signers::local::PrivateKeySigner;
@@ -73,23 +72,17 @@ impl Gateway {
             }
             None => None,
         };
-        let network = Network::from_chain_id(config.chain.chain_id);
-        let rail = ExactRail::new(
-            rpc,
-            network,
-            &config.asset,
-            &config.payment,
-            relayer.0.address(),
-        );
+        let rails = Rails::new(config, &rpc, relayer.0.address());
+        let asset = config.asset.address;
         let settlements =
-            Settlements::new(&ledger, &rail, relayer, payout, &metrics, &settled_sender);
+            Settlements::new(&ledger, asset, relayer, payout, &metrics, &settled_sender);
         let key = Key::from_hex(config.payment.receipt_key.reveal())
             .map_err(|_| Failure::other("receipt_key is no private key"))?;
         let receipts = Receipts::new(key, ledger.clone());
         let receipt_signer = receipts.signer();
         let parts = DeskParts {
             ledger: ledger.clone(),
-            rail,
+            rails,
             settlements: settlements.clone(),
             receipts,
             metrics: Arc::clone(&metrics),

@@ -3,11 +3,13 @@
 //! Reading opens no port and starts nothing, so that `groat check` can say what is wrong safely.
 
 mod merge;
+mod rails;
 mod reader;
 mod secret;
 mod sections;
 
 pub use merge::overlay;
+pub use rails::{ChannelsConfig, ContractsConfig, ExposureConfig, RailKind, SettlerConfig};
 pub use reader::{Environment, Mistake};
 pub use secret::Secret;
 pub use sections::{
@@ -29,6 +31,14 @@ pub struct Config {
     pub asset: AssetConfig,
     /// Who is paid, when settlements are sent, and with which keys.
     pub payment: PaymentConfig,
+    /// What may be owed before it is settled.
+    pub exposure: ExposureConfig,
+    /// How channels are offered and looked after.
+    pub channels: ChannelsConfig,
+    /// The contract that settles many payments in one transaction.
+    pub settler: SettlerConfig,
+    /// Where the x402 contracts stand.
+    pub contracts: ContractsConfig,
     /// The providers and routers that calls are forwarded to.
     pub upstreams: Vec<UpstreamConfig>,
 }
@@ -61,6 +71,10 @@ impl Config {
         let chain = ChainConfig::read(root.table("chain"), &mut mistakes);
         let asset = AssetConfig::read(root.table("asset"), &mut mistakes);
         let payment = PaymentConfig::read(root.table("payment"), asset.decimals, &mut mistakes);
+        let exposure = ExposureConfig::read(root.table("exposure"), asset.decimals, &mut mistakes);
+        let channels = ChannelsConfig::read(root.table("channels"), asset.decimals, &mut mistakes);
+        let settler = SettlerConfig::read(root.table("settler"), &mut mistakes);
+        let contracts = ContractsConfig::read(root.table("contracts"), &mut mistakes);
         let upstreams = UpstreamConfig::read_all(root.tables("upstream"), &mut mistakes);
         if upstreams.is_empty() {
             root.wrong(
@@ -79,6 +93,10 @@ impl Config {
                 chain,
                 asset,
                 payment,
+                exposure,
+                channels,
+                settler,
+                contracts,
                 upstreams,
             })
         } else {

@@ -168,6 +168,43 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// An address that may be left out.
+    pub(super) fn address(&mut self, key: &str) -> Option<Address> {
+        if self.has(key) {
+            Some(self.required_address(key))
+        } else {
+            self.seen.insert(key.to_owned());
+            None
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let texts = match self.take(key)? {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        if texts.is_none() {
+            self.wrong(key, "must be a list of texts in quotes");
+        }
+        Some(texts.unwrap_or_default())
+    }
+
+    /// True or false.
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
+        match self.take(key) {
+            None => default,
+            Some(Value::Boolean(flag)) => flag,
+            Some(_) => {
+                self.wrong(key, "must be true or false");
+                default
+            }
+        }
+    }
+
     pub(super) fn number(
         &mut self,
         key: &str,

@@ -1,6 +1,7 @@
 //! The sections of the configuration and the limits of each member.
 
 use super::Secret;
+use super::rails::{self, RailKind};
 use super::reader::{Mistake, Reader};
 use crate::ledger::SettleWhen;
 use crate::metering::Dialect;
@@ -139,7 +140,9 @@ impl AssetConfig {
 pub struct PaymentConfig {
     /// The address that payments go to.
     pub pay_to: Address,
-    /// When a settlement is sent.
+    /// The ways to pay, in the order they are offered in.
+    pub rails: Vec<RailKind>,
+    /// When a settlement of `exact` is sent.
     pub settle: SettleWhen,
     /// How long a signed payment must stay valid, in seconds.
     pub max_timeout_seconds: u64,
@@ -186,6 +189,7 @@ impl PaymentConfig {
         });
         let config = Self {
             pay_to: r.required_address("pay_to"),
+            rails: rails::rails(&mut r),
             settle,
             max_timeout_seconds: r.number("max_timeout_seconds", 300, 30..=3600),
             quote_grace: Duration::from_secs(r.number("quote_grace_seconds", 300, 0..=3600)),
@@ -371,7 +375,7 @@ fn price(r: &mut Reader<'_>) -> Option<PriceRow> {
     None
 }
 
-const KEY_FORM: &str = "the secret must be a private key: 32 bytes in hex";
+pub(super) const KEY_FORM: &str = "the secret must be a private key: 32 bytes in hex";
 
 fn required_key(r: &mut Reader<'_>, key: &str) -> Secret {
     match r.secret(key) {
@@ -393,7 +397,7 @@ fn required_key(r: &mut Reader<'_>, key: &str) -> Secret {
     }
 }
 
-fn is_key(secret: &Secret) -> bool {
+pub(super) fn is_key(secret: &Secret) -> bool {
     let text = secret
         .reveal()
         .strip_prefix("0x")

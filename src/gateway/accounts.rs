@@ -132,9 +132,9 @@ async fn start_withdrawal(
     payer: String,
     amount: Option<Units>,
 ) -> Result<Response, LedgerError> {
-    let rail = app.inner.desk.rail();
-    let network = rail.network().to_string();
-    let asset = format!("{:#x}", rail.asset().address);
+    let rails = app.inner.desk.rails();
+    let network = rails.network().to_string();
+    let asset = format!("{:#x}", rails.asset().address);
     let amount = match amount {
         Some(amount) => amount,
         None => {

@@ -25,12 +25,11 @@ impl App {
                 mime_type: Some(mime_type(call).to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
-            accepts: vec![
-                self.inner
-                    .desk
-                    .rail()
-                    .offer(call.ceiling, &call.price_row()),
-            ],
+            accepts: self
+                .inner
+                .desk
+                .rails()
+                .offers(call.ceiling, &call.price_row(), None),
             extensions: Some(advertised()),
         };
         payment_required(&required, refusal)

@@ -32,7 +32,7 @@ impl App {
             )
             .param(Some("model".to_owned())),
             Refusal::TooDear { ceiling, ceiling_max } => {
-                let decimals = self.inner.desk.rail().asset().decimals;
+                let decimals = self.inner.desk.rails().asset().decimals;
                 let message = format!(
                     "This call could cost up to {} USD, and one call may cost at most {} USD here. Ask for fewer output tokens (max_tokens) or send a shorter prompt.",
                     ceiling.asset_text(decimals),
@@ -101,8 +101,8 @@ impl App {
 
     /// A settlement that failed: 402 with the payment response and without offers (x402 HTTP transport).
     fn settlement_failed(&self, reason: &str, payer: Address, version: Version) -> Response {
-        let rail = self.inner.desk.rail();
-        let mut failed = rail.failure_response(Some(payer), settlement_reason(reason), version);
+        let rails = self.inner.desk.rails();
+        let mut failed = rails.settle_response(payer, Err(settlement_reason(reason)), version);
         failed.error_message = Some(reason.to_owned());
         let failed = failed.to_header();
         let message = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";

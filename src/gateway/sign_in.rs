@@ -124,13 +124,13 @@ impl App {
                 mime_type: Some("application/json".to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
-            accepts: vec![self.inner.desk.rail().offer(Units::ZERO, "")],
+            accepts: self.inner.desk.rails().offers(Units::ZERO, "", None),
             extensions: Some([(siwx::KEY.to_owned(), extension)].into()),
         };
         payment_required(&required, &PaymentRefusal::PaymentRequired)
     }
 
     fn network(&self) -> Network {
-        self.inner.desk.rail().network()
+        self.inner.desk.rails().network()
     }
 }

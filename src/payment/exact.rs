@@ -1,102 +1,52 @@
 //! x402 `exact` by EIP-3009 (x402 scheme_exact_evm): checks in order of cost, the chain asked last.
 
-use super::exposure::{Exposure, Reservation};
-use super::settlement::{stored, stored_signature};
+use super::authorized::{AuthorizeFailure, Authorized};
+use super::exposure::Exposure;
+use super::rails::Payee;
+use super::stored::StoredTransfer;
 use crate::chain::{Preflight, RevertReason, Rpc, Transfer};
-use crate::config::{AssetConfig, PaymentConfig};
-use crate::ledger::{Hold, ReplayKey};
+use crate::config::RailKind;
+use crate::ledger::{ReplayKey, SettleWhen, Takes};
 use crate::money::Units;
-use crate::protocol::eip3009::{self, Proof, Terms};
-use crate::protocol::x402::{
-    Credential, EXACT, Requirements, SettleResponse, Version, offer_matches,
-};
+use crate::protocol::eip3009::{self, Proof, Signed, Terms};
+use crate::protocol::x402::{Credential, EXACT, Requirements};
 use crate::protocol::{Network, Refusal};
 use alloy::primitives::{Address, U256};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-
-/// The rail's name in holds and receipts.
-pub const RAIL_EXACT: &str = "x402-exact";
 
 /// The rail, with everything it needs to judge a payment.
 #[derive(Debug, Clone)]
-pub struct ExactRail {
+pub(super) struct ExactRail {
     rpc: Rpc,
-    network: Network,
-    asset: AssetConfig,
-    pay_to: Address,
-    max_timeout_seconds: u64,
+    payee: Payee,
+    settle_when: SettleWhen,
     relayer: Address,
     exposure: Exposure,
 }
 
-/// A payment that is good: it may be held.
-#[derive(Debug)]
-pub struct Authorized {
-    /// Who pays.
-    pub payer: Address,
-    /// What the payment can be spent under only once.
-    pub replay_key: ReplayKey,
-    /// The transfer to settle with, and its calldata.
-    pub transfer: Transfer,
-    /// Whether the payer is a contract.
-    pub payer_has_code: bool,
-    /// Its share of what the payer owes unsettled; to be dropped once the settlement is known.
-    pub reservation: Reservation,
-}
-
-/// Why a payment is not taken.
-#[derive(Debug, Clone)]
-pub enum AuthorizeFailure {
-    /// It is not good, for this reason.
-    Refused(Refusal),
-    /// The chain did not say; it may be good.
-    Unknown,
-}
-
-impl Authorized {
-    /// What a hold keeps to settle this payment with.
-    pub fn stored(&self) -> Value {
-        stored(&self.transfer, self.payer_has_code)
-    }
-}
-
 impl ExactRail {
-    /// The rail of a configuration; `relayer` is the account that will settle.
-    pub fn new(
+    pub(super) fn new(
         rpc: Rpc,
-        network: Network,
-        asset: &AssetConfig,
-        payment: &PaymentConfig,
+        payee: Payee,
+        settle_when: SettleWhen,
         relayer: Address,
+        exposure: Exposure,
     ) -> Self {
         Self {
             rpc,
-            network,
-            asset: asset.clone(),
-            pay_to: payment.pay_to,
-            max_timeout_seconds: payment.max_timeout_seconds,
+            payee,
+            settle_when,
             relayer,
-            exposure: Exposure::default(),
+            exposure,
         }
-    }
-
-    /// The chain that is paid on.
-    pub fn network(&self) -> Network {
-        self.network
-    }
-
-    /// The asset that is paid in.
-    pub fn asset(&self) -> &AssetConfig {
-        &self.asset
     }
 
     /// The offer of one amount at one price row (its hash, which version 2 clients echo, so that an
     /// offer made at an old price is known by it): the same for the same two, always.
-    pub fn offer(&self, amount: Units, price_row: &str) -> Requirements {
+    pub(super) fn offer(&self, amount: Units, price_row: &str) -> Requirements {
         let extra = [
-            ("name", self.asset.name.as_str()),
-            ("version", &self.asset.version),
+            ("name", self.payee.asset.name.as_str()),
+            ("version", &self.payee.asset.version),
             ("priceRow", price_row),
         ];
         let extra: Map<String, Value> = extra
@@ -106,79 +56,63 @@ impl ExactRail {
             .collect();
         Requirements {
             scheme: EXACT.to_owned(),
-            network: self.network,
+            network: self.payee.network,
             amount,
-            asset: self.asset.address,
-            pay_to: self.pay_to,
-            max_timeout_seconds: self.max_timeout_seconds,
+            asset: self.payee.asset.address,
+            pay_to: self.payee.pay_to,
+            max_timeout_seconds: self.payee.max_timeout_seconds,
             extra: Some(extra),
         }
     }
 
-    /// Whether a credential accepted the offer of this amount; version 1 echoes no price row.
-    pub fn accepts(&self, credential: &Credential, amount: Units, price_row: &str) -> bool {
-        match (&credential.accepted, credential.version) {
-            (Some(accepted), _) => offer_matches(&self.offer(amount, price_row), accepted),
-            (None, Version::V1) => {
-                credential.network == self.network
-                    && credential.authorization.value == U256::from(amount.atomic())
-            }
-            (None, Version::V2) => false,
-        }
-    }
-
-    /// What a credential can be spent under only once.
-    pub fn replay_key(&self, credential: &Credential) -> ReplayKey {
-        let authorization = &credential.authorization;
+    pub(super) fn replay_key(&self, network: Network, signed: &Signed) -> ReplayKey {
+        let authorization = &signed.authorization;
         ReplayKey::from_bytes(eip3009::replay_key(
-            credential.network,
-            self.asset.address,
+            network,
+            self.payee.asset.address,
             authorization.from,
             authorization.nonce,
         ))
     }
 
-    /// The key of a payer's own payment identifier.
-    pub fn payment_id_key(&self, credential: &Credential) -> Option<ReplayKey> {
-        let id = credential.payment_id.as_ref()?;
-        let mut hash = Sha256::new();
-        hash.update(b"groat/payment-identifier\0");
-        hash.update(credential.authorization.from);
-        hash.update(id.as_str());
-        Some(ReplayKey::from_bytes(hash.finalize().into()))
-    }
-
-    /// Judges a payment of `amount` without asking the chain: terms first, then the signature.
-    ///
-    /// Costs one signature recovery at most, so it runs off the reactor's threads.
-    pub fn check(
+    pub(super) fn check(
         &self,
         credential: &Credential,
+        signed: &Signed,
         amount: Units,
         now_s: u64,
     ) -> Result<Proof, Refusal> {
-        let terms = self.terms(amount);
-        eip3009::check_terms(credential, &terms, now_s)?;
-        eip3009::check_signature(credential, &terms)
+        self.check_terms(credential, signed, amount, now_s)?;
+        eip3009::check_signature(signed, &self.terms(amount))
     }
 
-    /// Asks the chain, in one batch, whether a payment that passed [`Self::check`] will settle.
-    pub async fn authorize(
+    pub(super) fn check_terms(
         &self,
         credential: &Credential,
+        signed: &Signed,
+        amount: Units,
+        now_s: u64,
+    ) -> Result<(), Refusal> {
+        eip3009::check_terms(credential, signed, &self.terms(amount), now_s)
+    }
+
+    pub(super) async fn authorize(
+        &self,
+        network: Network,
+        signed: &Signed,
         amount: Units,
         proof: &Proof,
     ) -> Result<Authorized, AuthorizeFailure> {
-        let authorization = &credential.authorization;
+        let authorization = &signed.authorization;
         let transfer = Transfer {
-            asset: self.asset.address,
+            asset: self.payee.asset.address,
             from: authorization.from,
             to: authorization.to,
             value: authorization.value,
             valid_after: authorization.valid_after,
             valid_before: authorization.valid_before,
             nonce: authorization.nonce,
-            signature: credential.signature.clone().into(),
+            signature: signed.signature.clone().into(),
             digest: eip3009::digest(authorization, &self.terms(amount)),
         };
         let preflight = self
@@ -195,81 +129,24 @@ impl ExactRail {
             .reserve(authorization.from, amount, preflight.balance)
             .ok_or(AuthorizeFailure::Refused(Refusal::InsufficientBalance))?;
         Ok(Authorized {
-            reservation,
+            rail: RailKind::Exact,
             payer: authorization.from,
-            replay_key: self.replay_key(credential),
-            payer_has_code: preflight.payer_has_code,
-            transfer,
+            replay_key: self.replay_key(network, signed),
+            settle_when: self.settle_when,
+            takes: Takes::Held,
+            stored: StoredTransfer::of(&transfer, preflight.payer_has_code).to_json(),
+            reservation: Some(reservation),
         })
-    }
-
-    /// Which field of a credential is not as offered, where that can be told.
-    pub fn mismatch(&self, credential: &Credential, amount: Units, now_s: u64) -> Refusal {
-        let checked = eip3009::check_terms(credential, &self.terms(amount), now_s);
-        checked.err().unwrap_or(Refusal::NoMatchingOffer)
-    }
-
-    /// Whether a hold was made with this very credential, signature included.
-    pub fn same_credential(&self, hold: &Hold, credential: &Credential) -> bool {
-        stored_signature(hold).is_some_and(|signature| signature.as_ref() == credential.signature)
-    }
-
-    /// What the header of a paid answer says.
-    pub fn settle_response(
-        &self,
-        payer: Address,
-        amount: Units,
-        transaction: &str,
-        version: Version,
-    ) -> SettleResponse {
-        SettleResponse {
-            success: true,
-            error_reason: None,
-            error_message: None,
-            payer: Some(payer),
-            transaction: transaction.to_owned(),
-            network: self.network_text(version),
-            amount: Some(amount),
-            extensions: None,
-            extra: None,
-        }
-    }
-
-    /// What the header of a failed settlement says.
-    pub fn failure_response(
-        &self,
-        payer: Option<Address>,
-        reason: &str,
-        version: Version,
-    ) -> SettleResponse {
-        SettleResponse {
-            success: false,
-            error_reason: Some(reason.to_owned()),
-            error_message: None,
-            payer,
-            transaction: String::new(),
-            network: self.network_text(version),
-            amount: None,
-            extensions: None,
-            extra: None,
-        }
-    }
-
-    fn network_text(&self, version: Version) -> String {
-        match (version, self.network.v1_name()) {
-            (Version::V1, Some(name)) => name.to_owned(),
-            _ => self.network.to_string(),
-        }
     }
 
     fn terms(&self, amount: Units) -> Terms {
         Terms {
-            network: self.network,
-            asset: self.asset.address,
-            pay_to: self.pay_to,
+            network: self.payee.network,
+            asset: self.payee.asset.address,
+            pay_to: self.payee.pay_to,
             amount,
-            token_name: self.asset.name.clone(),
-            token_version: self.asset.version.clone(),
+            token_name: self.payee.asset.name.clone(),
+            token_version: self.payee.asset.version.clone(),
         }
     }
 }

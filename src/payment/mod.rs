@@ -1,13 +1,17 @@
 //! The rails: ways to pay, each made of authorize, capture, void and refund.
 //!
-//! So far one: x402 `exact` by EIP-3009. It takes the ceiling in one transfer, so its capture books
-//! the difference to the bill as the payer's credit; its void before anything was sent sends
-//! nothing; its refund is the withdrawal of credit on chain.
+//! `exact` takes the ceiling in one transfer, so its capture books the difference to the bill as the
+//! payer's credit; its void before anything was sent sends nothing; its refund is the withdrawal of
+//! credit on chain. `upto` takes the bill and nothing else, once it is known: a void sends nothing.
 
+mod authorized;
 mod exact;
 mod exposure;
+mod rails;
 mod settlement;
+mod stored;
 
-pub use exact::{AuthorizeFailure, Authorized, ExactRail, RAIL_EXACT};
+pub use authorized::{AuthorizeFailure, Authorized, ledger_name};
 pub use exposure::Reservation;
+pub use rails::{Rails, payer, signature};
 pub use settlement::{LedgerOutbox, Settlement, Settlements};

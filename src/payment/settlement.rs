@@ -1,23 +1,19 @@
 //! Settlements on their way: ledger entries become lane jobs, and what the lanes report becomes
 //! ledger entries, durably and in that order.
 
-use super::ExactRail;
-use crate::chain::bindings::IEip3009Token;
+use super::stored::{call_job, payout_job};
 use crate::chain::{
-    Authorization, Expect, Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Sent,
-    Settled, Transfer, Unhealthy,
+    Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Sent, Settled, Unhealthy,
 };
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
-    self, Broadcast, CallId, CallState, EntityId, Event, Hold, Ledger, WithdrawalId,
-    WithdrawalState, Work,
+    self, Broadcast, CallId, CallState, EntityId, Event, Ledger, WithdrawalId, WithdrawalState,
+    Work,
 };
 use crate::stats::Metrics;
-use alloy::primitives::{Address, B256, Bytes, U256};
-use alloy::sol_types::SolCall;
+use alloy::primitives::Address;
 use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,19 +32,6 @@ pub enum Settlement {
         /// Why, as the lane says it.
         reason: String,
     },
-}
-
-/// A hold's own data to settle it with, also after a restart.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct StoredTransfer {
-    to: Address,
-    value: U256,
-    valid_after: U256,
-    valid_before: U256,
-    nonce: B256,
-    signature: Bytes,
-    digest: B256,
-    payer_has_code: bool,
 }
 
 /// All settlements and payouts of one gateway.
@@ -72,7 +55,7 @@ impl Settlements {
     /// Binds lanes to a ledger. `settled` is told of every call whose settlement has news.
     pub fn new(
         ledger: &Ledger,
-        rail: &ExactRail,
+        asset: Address,
         (relayer, events): (Relayer, mpsc::Receiver<LaneEvent>),
         payout: Option<(Relayer, mpsc::Receiver<LaneEvent>)>,
         metrics: &Arc<Metrics>,
@@ -94,7 +77,7 @@ impl Settlements {
             inner: Arc::new(Inner {
                 relayer,
                 payout,
-                asset: rail.asset().address,
+                asset,
                 waiting,
                 metrics: Arc::clone(metrics),
             }),
@@ -104,7 +87,7 @@ impl Settlements {
     /// Settles a held call and waits for the outcome, however long the chain takes.
     pub async fn settle_call(&self, state: &CallState) -> Settlement {
         let outcome = self.wait_for(&state.hold.call.to_string());
-        let Some(job) = call_job(&state.hold) else {
+        let Some(job) = call_job(state) else {
             return Settlement::Failed {
                 reason: "the stored authorization cannot be read".to_owned(),
             };
@@ -136,7 +119,7 @@ impl Settlements {
         if voided && state.settlement.broadcast().is_none() {
             return;
         }
-        let Some((job, settled)) = call_job(&state.hold).zip(settled(&state.settlement)) else {
+        let Some((job, settled)) = call_job(state).zip(settled(&state.settlement)) else {
             return tracing::error!(call = %state.hold.call, "a stored settlement cannot be read");
         };
         watch(&self.inner.relayer, job, &state.settlement, settled).await;
@@ -220,82 +203,6 @@ impl Settlements {
 /// A lane that is gone has no outcome: the next start finds it out.
 async fn stopped() -> Settlement {
     std::future::pending().await
-}
-
-/// The rail's data of a good payment, for its hold.
-pub(super) fn stored(transfer: &Transfer, payer_has_code: bool) -> serde_json::Value {
-    serde_json::json!(StoredTransfer {
-        to: transfer.to,
-        value: transfer.value,
-        valid_after: transfer.valid_after,
-        valid_before: transfer.valid_before,
-        nonce: transfer.nonce,
-        signature: transfer.signature.clone(),
-        digest: transfer.digest,
-        payer_has_code,
-    })
-}
-
-/// The signature a hold was made with.
-pub(super) fn stored_signature(hold: &Hold) -> Option<Bytes> {
-    let stored: StoredTransfer = serde_json::from_value(hold.authorization.clone()).ok()?;
-    Some(stored.signature)
-}
-
-fn call_job(hold: &Hold) -> Option<Job> {
-    let stored: StoredTransfer = serde_json::from_value(hold.authorization.clone()).ok()?;
-    let asset: Address = hold.asset.parse().ok()?;
-    let from: Address = hold.payer.parse().ok()?;
-    let transfer = Transfer {
-        asset,
-        from,
-        to: stored.to,
-        value: stored.value,
-        valid_after: stored.valid_after,
-        valid_before: stored.valid_before,
-        nonce: stored.nonce,
-        signature: stored.signature,
-        digest: stored.digest,
-    };
-    Some(Job {
-        id: hold.call.to_string(),
-        to: asset,
-        calldata: transfer.calldata(stored.payer_has_code),
-        expect: Expect {
-            asset,
-            from,
-            to: transfer.to,
-            value: transfer.value,
-        },
-        authorization: Some(Authorization {
-            asset,
-            from,
-            nonce: transfer.nonce,
-        }),
-    })
-}
-
-fn payout_job(
-    id: &WithdrawalId,
-    state: &WithdrawalState,
-    asset: Address,
-    from: Address,
-) -> Option<Job> {
-    let to: Address = state.withdrawal.payer.parse().ok()?;
-    let value = U256::from(state.withdrawal.amount.atomic());
-    let call = IEip3009Token::transferCall { to, value };
-    Some(Job {
-        id: id.to_string(),
-        to: asset,
-        calldata: call.abi_encode().into(),
-        expect: Expect {
-            asset,
-            from,
-            to,
-            value,
-        },
-        authorization: None,
-    })
 }
 
 async fn watch(lane: &Relayer, job: Job, settlement: &ledger::Settlement, settled: Settled) {

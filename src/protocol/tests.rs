@@ -8,8 +8,8 @@
 use super::eip3009::{Proof, Terms, check_signature, check_terms};
 use super::payment_identifier::{self, PaymentId};
 use super::x402::{
-    Extensions, PaymentPayload, PaymentRequired, Requirements, SettleResponse, Version, check_echo,
-    decode_payment, offer_matches, payment_header_v1,
+    Extensions, Payload, PaymentPayload, PaymentRequired, Requirements, SettleResponse, Version,
+    check_echo, decode_payment, offer_matches, payment_header_v1,
 };
 use super::{HEADER_BYTES_MAX, Network, Refusal};
 use crate::money::Units;
@@ -82,19 +82,20 @@ fn what_the_published_clients_send_is_accepted() {
             None => offers(&paid).into_iter().next(),
         };
         let terms = Terms::of(&offer.unwrap()).unwrap();
+        let Payload::Eip3009(signed) = &credential.payload;
         assert_eq!(
-            check_terms(&credential, &terms, paid.now),
+            check_terms(&credential, signed, &terms, paid.now),
             Ok(()),
             "{}",
             paid.label
         );
         assert_eq!(
-            check_signature(&credential, &terms),
+            check_signature(signed, &terms),
             Ok(Proof::Payer),
             "{}",
             paid.label
         );
-        assert_eq!(credential.authorization.from, paid.payer);
+        assert_eq!(signed.authorization.from, paid.payer);
         let advertised = paid
             .required
             .get("extensions")
@@ -440,10 +441,12 @@ proptest! {
         };
         let offer = &offers(paid)[0];
         let terms = Terms::of(offer).unwrap();
+        let Payload::Eip3009(signed) = &credential.payload;
         let taken = offer_matches(offer, credential.accepted.as_ref().unwrap())
-            && check_terms(&credential, &terms, paid.now).is_ok()
-            && check_signature(&credential, &terms) == Ok(Proof::Payer);
+            && check_terms(&credential, signed, &terms, paid.now).is_ok()
+            && check_signature(signed, &terms) == Ok(Proof::Payer);
         let original = decode_payment(Version::V2, &paid.header).unwrap();
-        prop_assert!(!taken || credential.authorization == original.authorization);
+        let Payload::Eip3009(original) = original.payload;
+        prop_assert!(!taken || signed.authorization == original.authorization);
     }
 }

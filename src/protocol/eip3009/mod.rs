@@ -45,6 +45,15 @@ pub struct Authorization {
     pub nonce: B256,
 }
 
+/// An authorization with the payer's signature, of any length: as it came in, not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// What was signed.
+    pub authorization: Authorization,
+    /// The signature's bytes.
+    pub signature: Vec<u8>,
+}
+
 /// What an authorization is held against: one offer, as typed values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
@@ -97,10 +106,15 @@ pub enum Proof {
     },
 }
 
-/// Holds the payment against the terms at `now` (Unix seconds), but for its signature: network,
-/// asset, payee, amount, window. It costs no cryptography.
-pub fn check_terms(credential: &Credential, terms: &Terms, now: u64) -> Result<(), Refusal> {
-    let authorization = &credential.authorization;
+/// Holds the payment that came in `credential` against the terms at `now` (Unix seconds), but for
+/// its signature: network, asset, payee, amount, window. It costs no cryptography.
+pub fn check_terms(
+    credential: &Credential,
+    signed: &Signed,
+    terms: &Terms,
+    now: u64,
+) -> Result<(), Refusal> {
+    let authorization = &signed.authorization;
     if credential.network != terms.network {
         return Err(Refusal::Network);
     }
@@ -131,9 +145,9 @@ pub fn check_terms(credential: &Credential, terms: &Terms, now: u64) -> Result<(
 }
 
 /// Checks the signature alone; costs one recovery (about 165 µs).
-pub fn check_signature(credential: &Credential, terms: &Terms) -> Result<Proof, Refusal> {
-    let authorization = &credential.authorization;
-    let kind = SignatureKind::of(&credential.signature)?;
+pub fn check_signature(signed: &Signed, terms: &Terms) -> Result<Proof, Refusal> {
+    let authorization = &signed.authorization;
+    let kind = SignatureKind::of(&signed.signature)?;
     let digest = digest(authorization, terms);
     let by_payer = match kind {
         SignatureKind::Ecdsa65(signature) => signature.recover(digest)? == authorization.from,

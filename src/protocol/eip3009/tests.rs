@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::protocol::signature::{EcdsaSignature, SignatureError, recover};
-use crate::protocol::x402::{Extensions, Version};
+use crate::protocol::x402::{Extensions, Payload, Version};
 use proptest::prelude::*;
 
 #[derive(Deserialize)]
@@ -58,10 +58,16 @@ impl Vector {
             network: Network::from_chain_id(self.chain_id),
             accepted: (version == Version::V2)
                 .then(|| json!({ "asset": self.asset.to_string().to_lowercase() })),
-            authorization: self.authorization.clone(),
-            signature: bytes(&self.signature),
+            payload: Payload::Eip3009(self.signed()),
             payment_id: None,
             extensions: Extensions::new(),
+        }
+    }
+
+    fn signed(&self) -> Signed {
+        Signed {
+            authorization: self.authorization.clone(),
+            signature: bytes(&self.signature),
         }
     }
 }
@@ -83,9 +89,12 @@ fn digests_and_signatures_are_those_of_viem() {
         assert_eq!(key.sign(v.digest).to_bytes().to_vec(), bytes(&v.signature));
         for version in [Version::V1, Version::V2] {
             let credential = v.credential(version);
-            assert_eq!(check_terms(&credential, &v.terms(), NOW), Ok(()));
-            assert_eq!(check_signature(&credential, &v.terms()), Ok(Proof::Payer));
+            assert_eq!(
+                check_terms(&credential, &v.signed(), &v.terms(), NOW),
+                Ok(())
+            );
         }
+        assert_eq!(check_signature(&v.signed(), &v.terms()), Ok(Proof::Payer));
     }
 }
 
@@ -127,11 +136,11 @@ fn every_tampered_member_changes_who_signed() {
         with(&|_, t| t.token_name.push(' '));
         with(&|_, t| t.token_version.push('0'));
         for (authorization, terms) in tampered {
-            let credential = Credential {
+            let signed = Signed {
                 authorization,
-                ..v.credential(Version::V1)
+                ..v.signed()
             };
-            let got = check_signature(&credential, &terms);
+            let got = check_signature(&signed, &terms);
             let not_payer = matches!(
                 got,
                 Ok(Proof::ContractOnly { .. }) | Err(Refusal::Signature(_))
@@ -144,15 +153,21 @@ fn every_tampered_member_changes_who_signed() {
 #[test]
 fn each_term_is_checked_and_named() {
     let v = &vectors().vectors[1];
+    let check_both = |change: &dyn Fn(&mut Credential, &mut Signed, &mut Terms), version, now| {
+        let (mut credential, mut signed) = (v.credential(version), v.signed());
+        let mut terms = v.terms();
+        change(&mut credential, &mut signed, &mut terms);
+        check_terms(&credential, &signed, &terms, now).err()
+    };
     let check = |change: &dyn Fn(&mut Credential, &mut Terms), version, now| {
-        let (mut credential, mut terms) = (v.credential(version), v.terms());
-        change(&mut credential, &mut terms);
-        check_terms(&credential, &terms, now).err()
+        check_both(&|c, _, t| change(c, t), version, now)
     };
     let other = Network::from_chain_id(5);
     let more =
         |_: &mut Credential, t: &mut Terms| t.amount = Units::from_atomic(t.amount.atomic() + 1);
-    let less = |c: &mut Credential, _: &mut Terms| c.authorization.value += U256::from(1);
+    let less = |_: &mut Credential, s: &mut Signed, _: &mut Terms| {
+        s.authorization.value += U256::from(1);
+    };
     let v2 = Version::V2;
     assert_eq!(
         check(&|c, _| c.network = other, v2, NOW),
@@ -171,8 +186,8 @@ fn each_term_is_checked_and_named() {
         Some(Refusal::Recipient)
     );
     assert_eq!(check(&more, v2, NOW), Some(Refusal::Value));
-    assert_eq!(check(&less, v2, NOW), Some(Refusal::Value));
-    assert_eq!(check(&less, Version::V1, NOW), Some(Refusal::ValueV1));
+    assert_eq!(check_both(&less, v2, NOW), Some(Refusal::Value));
+    assert_eq!(check_both(&less, Version::V1, NOW), Some(Refusal::ValueV1));
     let before: u64 = v.authorization.valid_before.to();
     assert_eq!(check(&|_, _| (), v2, before - 6), None);
     assert_eq!(check(&|_, _| (), v2, before - 5), Some(Refusal::Expired));
@@ -180,8 +195,10 @@ fn each_term_is_checked_and_named() {
     let after: u64 = v.authorization.valid_after.to();
     assert!(after > 0);
     assert_eq!(check(&|_, _| (), v2, after - 1), Some(Refusal::NotYetValid));
-    let long = |c: &mut Credential, _: &mut Terms| c.authorization.valid_before = U256::MAX;
-    assert_eq!(check(&long, v2, NOW), Some(Refusal::ValidTooLong));
+    let long = |_: &mut Credential, s: &mut Signed, _: &mut Terms| {
+        s.authorization.valid_before = U256::MAX;
+    };
+    assert_eq!(check_both(&long, v2, NOW), Some(Refusal::ValidTooLong));
 }
 
 #[test]
@@ -189,9 +206,9 @@ fn signatures_of_other_forms_are_told_apart() {
     let v = &vectors().vectors[0];
     let check = |signature: Vec<u8>| {
         check_signature(
-            &Credential {
+            &Signed {
                 signature,
-                ..v.credential(Version::V2)
+                ..v.signed()
             },
             &v.terms(),
         )

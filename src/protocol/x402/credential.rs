@@ -1,6 +1,6 @@
 use super::{EXACT, Extensions};
 use crate::json::{JsonError, Object};
-use crate::protocol::eip3009::Authorization;
+use crate::protocol::eip3009::{self, Authorization};
 use crate::protocol::header::{self, HEADER_LIMITS};
 use crate::protocol::payment_identifier::{self, PaymentId};
 use crate::protocol::{Network, Refusal};
@@ -37,20 +37,25 @@ impl Version {
 pub struct Credential {
     /// Which header it came in.
     pub version: Version,
-    /// The scheme; always `exact` so far.
+    /// The scheme.
     pub scheme: String,
     /// The chain.
     pub network: Network,
     /// The offer as the client echoed it; version 1 has none.
     pub accepted: Option<Value>,
-    /// What was signed.
-    pub authorization: Authorization,
-    /// The signature's bytes, of any length.
-    pub signature: Vec<u8>,
+    /// What was signed, by the scheme and its transfer method.
+    pub payload: Payload,
     /// The client's name for this payment.
     pub payment_id: Option<PaymentId>,
     /// The extensions as the client echoed them.
     pub extensions: Extensions,
+}
+
+/// What a payment signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// `exact` by EIP-3009, in both versions.
+    Eip3009(eip3009::Signed),
 }
 
 /// Reads the payment header of `version`: strict base64, bounded JSON, no key twice.
@@ -82,7 +87,7 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
     }
     .ok_or(Refusal::Network)?;
     let payload = object(require(&top, "payload")?.as_bytes())?;
-    let (authorization, signature) = exact_payload(&payload)?;
+    let payload = Payload::Eip3009(exact_payload(&payload)?);
     let extensions: Extensions = top
         .get("extensions")
         .map_err(malformed)?
@@ -93,15 +98,14 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
         scheme,
         network,
         accepted,
-        authorization,
-        signature,
+        payload,
         payment_id,
         extensions,
     })
 }
 
 /// Reads the `payload` of `exact` by EIP-3009 (x402 scheme_exact_evm, both versions).
-fn exact_payload(payload: &Object<'_>) -> Result<(Authorization, Vec<u8>), Refusal> {
+fn exact_payload(payload: &Object<'_>) -> Result<eip3009::Signed, Refusal> {
     let Some(raw) = payload.raw("authorization").filter(|raw| *raw != "null") else {
         return Err(Refusal::UnsupportedPayload);
     };
@@ -123,7 +127,10 @@ fn exact_payload(payload: &Object<'_>) -> Result<(Authorization, Vec<u8>), Refus
         .and_then(|digits| hex::decode(digits).ok())
         .filter(|bytes| bytes.len() <= SIGNATURE_BYTES_MAX)
         .ok_or_else(|| wrong("signature"))?;
-    Ok((authorization, signature))
+    Ok(eip3009::Signed {
+        authorization,
+        signature,
+    })
 }
 
 fn object(bytes: &[u8]) -> Result<Object<'_>, Refusal> {

@@ -6,7 +6,7 @@ mod matching;
 mod v1;
 mod v2;
 
-pub use credential::{Credential, Version, decode_payment};
+pub use credential::{Credential, Payload, Version, decode_payment};
 pub use matching::{check_echo, offer_matches};
 pub use v1::{PaymentRequiredV1, RequirementsV1, payment_header_v1};
 pub use v2::{

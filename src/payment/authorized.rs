@@ -1,0 +1,52 @@
+//! What a rail says of a payment: it is good, with all that its call needs to know, or why not.
+
+use super::exposure::Reservation;
+use crate::config::RailKind;
+use crate::ledger::{ReplayKey, SettleWhen, Takes};
+use crate::protocol::Refusal;
+use alloy::primitives::Address;
+use serde_json::Value;
+
+/// A payment that is good: it may be held.
+#[derive(Debug)]
+pub struct Authorized {
+    /// The rail it came by.
+    pub rail: RailKind,
+    /// Who pays.
+    pub payer: Address,
+    /// What the payment can be spent under only once.
+    pub replay_key: ReplayKey,
+    /// When the payer's money moves.
+    pub settle_when: SettleWhen,
+    /// How much of it moves.
+    pub takes: Takes,
+    /// What settles it, also after a restart.
+    pub stored: Value,
+    /// Its share of what the payer owes unsettled; to be dropped once the settlement is known.
+    pub reservation: Option<Reservation>,
+}
+
+/// Why a payment is not taken.
+#[derive(Debug, Clone)]
+pub enum AuthorizeFailure {
+    /// It is not good, for this reason.
+    Refused(Refusal),
+    /// The chain, or the ledger, did not say; it may be good.
+    Unknown,
+}
+
+impl From<Refusal> for AuthorizeFailure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The rail's name in holds and receipts.
+pub const fn ledger_name(rail: RailKind) -> &'static str {
+    match rail {
+        RailKind::Exact => "x402-exact",
+        RailKind::ExactPermit2 => "x402-exact-permit2",
+        RailKind::Upto => "x402-upto",
+        RailKind::Channel => "x402-batch-settlement",
+    }
+}

@@ -1,0 +1,256 @@
+//! The rails of one gateway: a credential is of one of them, and that one judges it.
+
+use super::authorized::{AuthorizeFailure, Authorized};
+use super::exact::ExactRail;
+use super::exposure::Exposure;
+use crate::chain::Rpc;
+use crate::config::{AssetConfig, Config, RailKind};
+use crate::ledger::{Hold, ReplayKey, RequestHash};
+use crate::money::Units;
+use crate::protocol::eip3009::Proof;
+use crate::protocol::x402::{
+    Credential, Payload, Requirements, SettleResponse, Version, offer_matches,
+};
+use crate::protocol::{Network, Refusal};
+use alloy::primitives::Address;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// What every rail of one gateway has in common: who is paid, where and in what.
+#[derive(Debug, Clone)]
+pub(super) struct Payee {
+    pub(super) network: Network,
+    pub(super) asset: AssetConfig,
+    pub(super) pay_to: Address,
+    pub(super) max_timeout_seconds: u64,
+}
+
+/// The rails; clones are the same.
+#[derive(Debug, Clone)]
+pub struct Rails {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    payee: Payee,
+    order: Vec<RailKind>,
+    exact: ExactRail,
+}
+
+impl Rails {
+    /// The rails of a configuration; `relayer` is the account that will settle.
+    pub fn new(config: &Config, rpc: &Rpc, relayer: Address) -> Self {
+        let payee = Payee {
+            network: Network::from_chain_id(config.chain.chain_id),
+            asset: config.asset.clone(),
+            pay_to: config.payment.pay_to,
+            max_timeout_seconds: config.payment.max_timeout_seconds,
+        };
+        let exposure = Exposure::default();
+        let exact = ExactRail::new(
+            rpc.clone(),
+            payee.clone(),
+            config.payment.settle,
+            relayer,
+            exposure,
+        );
+        Self {
+            inner: Arc::new(Inner {
+                payee,
+                order: config.payment.rails.clone(),
+                exact,
+            }),
+        }
+    }
+
+    /// The chain that is paid on.
+    pub fn network(&self) -> Network {
+        self.inner.payee.network
+    }
+
+    /// The asset that is paid in.
+    pub fn asset(&self) -> &AssetConfig {
+        &self.inner.payee.asset
+    }
+
+    /// The offers of one amount at one price row, in the operator's order: the same for the same
+    /// two, always. A rail that the caller wishes for comes alone, if it is offered here.
+    pub fn offers(
+        &self,
+        amount: Units,
+        price_row: &str,
+        wish: Option<RailKind>,
+    ) -> Vec<Requirements> {
+        let order = &self.inner.order;
+        let wish = wish.filter(|kind| order.contains(kind));
+        order
+            .iter()
+            .filter(|kind| wish.is_none_or(|wish| wish == **kind))
+            .filter_map(|kind| self.offer(*kind, amount, price_row))
+            .collect()
+    }
+
+    /// Which rail's offer of this amount a credential accepted; version 1 echoes no price row.
+    pub fn accepted(
+        &self,
+        credential: &Credential,
+        amount: Units,
+        price_row: &str,
+    ) -> Option<RailKind> {
+        let of_its_kind = |kind: &RailKind| kinds(&credential.payload).contains(kind);
+        let mut kinds = self.inner.order.iter().copied().filter(of_its_kind);
+        match (&credential.accepted, credential.version) {
+            (Some(accepted), _) => kinds.find(|kind| {
+                self.offer(*kind, amount, price_row)
+                    .is_some_and(|offer| offer_matches(&offer, accepted))
+            }),
+            (None, Version::V1) => kinds.find(|kind| {
+                *kind == RailKind::Exact
+                    && credential.network == self.network()
+                    && signed_amount(credential) == Some(amount)
+            }),
+            (None, Version::V2) => None,
+        }
+    }
+
+    /// What a credential can be spent under only once, for a request.
+    pub fn replay_key(&self, credential: &Credential, _request: RequestHash) -> ReplayKey {
+        match &credential.payload {
+            Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
+        }
+    }
+
+    /// The key of a payer's own payment identifier.
+    pub fn payment_id_key(&self, credential: &Credential) -> Option<ReplayKey> {
+        let id = credential.payment_id.as_ref()?;
+        let mut hash = Sha256::new();
+        hash.update(b"groat/payment-identifier\0");
+        hash.update(payer(credential));
+        hash.update(id.as_str());
+        Some(ReplayKey::from_bytes(hash.finalize().into()))
+    }
+
+    /// Judges a payment of `amount` without asking the chain: terms first, then the signature.
+    ///
+    /// Costs one signature recovery at most, so it runs off the reactor's threads.
+    pub fn check(
+        &self,
+        credential: &Credential,
+        amount: Units,
+        now_s: u64,
+    ) -> Result<Proof, Refusal> {
+        match &credential.payload {
+            Payload::Eip3009(signed) => self.inner.exact.check(credential, signed, amount, now_s),
+        }
+    }
+
+    /// Judges only who signed, whatever the payment is worth: for a look at what was bought before.
+    pub fn check_signer(&self, credential: &Credential, now_s: u64) -> Result<Proof, Refusal> {
+        let amount = signed_amount(credential).ok_or(Refusal::Value)?;
+        self.check(credential, amount, now_s)
+    }
+
+    /// Asks the chain, in one batch, whether a payment that passed [`Self::check`] will settle.
+    pub async fn authorize(
+        &self,
+        credential: &Credential,
+        amount: Units,
+        proof: &Proof,
+    ) -> Result<Authorized, AuthorizeFailure> {
+        match &credential.payload {
+            Payload::Eip3009(signed) => {
+                let exact = &self.inner.exact;
+                exact
+                    .authorize(credential.network, signed, amount, proof)
+                    .await
+            }
+        }
+    }
+
+    /// Which field of a credential is not as offered, where that can be told.
+    pub fn mismatch(&self, credential: &Credential, amount: Units, now_s: u64) -> Refusal {
+        if !self
+            .inner
+            .order
+            .iter()
+            .any(|kind| kinds(&credential.payload).contains(kind))
+        {
+            return Refusal::UnsupportedScheme(credential.scheme.clone());
+        }
+        let checked = match &credential.payload {
+            Payload::Eip3009(signed) => {
+                let exact = &self.inner.exact;
+                exact.check_terms(credential, signed, amount, now_s)
+            }
+        };
+        checked.err().unwrap_or(Refusal::NoMatchingOffer)
+    }
+
+    /// Whether a hold was made with this very credential, signature included.
+    pub fn same_credential(&self, hold: &Hold, credential: &Credential) -> bool {
+        super::stored::signature(hold)
+            .is_some_and(|stored| stored.as_ref() == signature(credential))
+    }
+
+    /// What the header of a paid answer says, or of a settlement that failed for a `reason`.
+    pub fn settle_response(
+        &self,
+        payer: Address,
+        outcome: Result<(Units, &str), &str>,
+        version: Version,
+    ) -> SettleResponse {
+        let network = match (version, self.network().v1_name()) {
+            (Version::V1, Some(name)) => name.to_owned(),
+            _ => self.network().to_string(),
+        };
+        let (amount, transaction) = outcome.unwrap_or_default();
+        SettleResponse {
+            success: outcome.is_ok(),
+            error_reason: outcome.err().map(str::to_owned),
+            error_message: None,
+            payer: Some(payer),
+            transaction: transaction.to_owned(),
+            network,
+            amount: outcome.is_ok().then_some(amount),
+            extensions: None,
+            extra: None,
+        }
+    }
+
+    fn offer(&self, kind: RailKind, amount: Units, price_row: &str) -> Option<Requirements> {
+        match kind {
+            RailKind::Exact => Some(self.inner.exact.offer(amount, price_row)),
+            RailKind::ExactPermit2 | RailKind::Upto | RailKind::Channel => None,
+        }
+    }
+}
+
+/// The rails that take a payload of this form.
+fn kinds(payload: &Payload) -> &'static [RailKind] {
+    match payload {
+        Payload::Eip3009(_) => &[RailKind::Exact],
+    }
+}
+
+/// Who a credential says is paying.
+pub fn payer(credential: &Credential) -> Address {
+    match &credential.payload {
+        Payload::Eip3009(signed) => signed.authorization.from,
+    }
+}
+
+/// The signature of a credential, as it came.
+pub fn signature(credential: &Credential) -> &[u8] {
+    match &credential.payload {
+        Payload::Eip3009(signed) => &signed.signature,
+    }
+}
+
+/// The amount a credential was signed for; `None` for one that no asset has.
+fn signed_amount(credential: &Credential) -> Option<Units> {
+    let value = match &credential.payload {
+        Payload::Eip3009(signed) => signed.authorization.value,
+    };
+    u128::try_from(value).ok().map(Units::from_atomic)
+}
