@@ -55,7 +55,7 @@ pub enum Refused {
 impl Refused {
     /// The machine-readable reason, as the x402 SDKs' facilitators give it. Of a wrong signature
     /// they see only what follows from it.
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(self) -> &'static str {
         match self {
             Self::Format => "invalid_eip2612_extension_format",
             Self::From => "eip2612_from_mismatch",
@@ -257,3 +257,6 @@ pub fn echo_with_permit(advertised: &Value, signed: &Signed) -> Value {
     }
     echoed
 }
+
+#[cfg(test)]
+mod tests;

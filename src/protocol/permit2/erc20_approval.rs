@@ -82,7 +82,7 @@ pub enum Refused {
 
 impl Refused {
     /// The machine-readable reason: the x402 SDKs' own, or the nearest of them.
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(self) -> &'static str {
         match self {
             Self::Format => "invalid_erc20_approval_extension_format",
             Self::From => "erc20_approval_from_mismatch",
@@ -235,3 +235,6 @@ fn approved(calldata: &[u8], permit2: Address) -> Result<U256, Refused> {
     let exact = call.abi_encode() == calldata;
     exact.then_some(call.amount).ok_or(Refused::Calldata)
 }
+
+#[cfg(test)]
+mod tests;
