@@ -24,7 +24,9 @@ pub enum Refusal {
     #[error("The scheme {0:?} is not offered here. Pay with one of the offers.")]
     UnsupportedScheme(String),
     /// The payload is not of the transfer method that the scheme offers.
-    #[error("This payload type is not accepted. Sign an EIP-3009 TransferWithAuthorization.")]
+    #[error(
+        "This payload type is not accepted. Sign what the offer's scheme and assetTransferMethod ask for."
+    )]
     UnsupportedPayload,
     /// The offer that was accepted is none of those made for this request.
     #[error(

@@ -1,12 +1,11 @@
 //! EIP-3009 `TransferWithAuthorization`: what an `exact` payment signs, and the checks of it
 //! that need no chain, the cheap ones first (x402 scheme_exact_evm, "Verification").
 
-mod decimal;
 mod typed;
 
 use super::signature::{Key, SignatureKind};
 use super::x402::{Credential, Requirements, Version};
-use super::{Network, Refusal};
+use super::{Network, Refusal, decimal};
 use crate::money::Units;
 use alloy::primitives::{Address, B256, U256};
 use alloy::sol_types::{Eip712Domain, SolStruct, eip712_domain};
