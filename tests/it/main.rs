@@ -19,6 +19,7 @@ mod hostile_terms;
 mod kill;
 mod layers;
 mod overdraft;
+mod permit2_peer;
 mod real_model;
 mod rules;
 mod rules_failed;
