@@ -1,14 +1,15 @@
 //! What the chain itself says was moved: the other side of the ledger's books.
 
+mod channels;
+
+pub use channels::{ChannelFlows, Flow, Payout, channel_flows};
+
 use super::bindings::IEip3009Token;
+use super::logs::{Place, paged};
 use super::{ChainError, Rpc};
 use alloy::primitives::{Address, B256, U256};
 use alloy::rpc::types::Log;
 use alloy::sol_types::SolEvent;
-use std::collections::BTreeMap;
-
-/// Blocks asked for at once; halved when a node refuses the range.
-const SPAN_BLOCKS: u64 = 2_000;
 
 /// Which transfers to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,52 +59,20 @@ pub async fn transfers(
         Party::To(a) => vec![vec![event(), Vec::new(), topic(a)]],
         Party::Either(a) => vec![vec![event(), topic(a)], vec![event(), Vec::new(), topic(a)]],
     };
-    // Keyed by place in the chain: a transfer to oneself matches both queries but happened once.
-    let mut found = BTreeMap::new();
-    let to_block = to_block.min(rpc.latest_block().await?.number());
-    let (mut start, mut span) = (from_block, SPAN_BLOCKS);
-    while start <= to_block {
-        let end = to_block.min(start.saturating_add(span - 1));
-        match page(rpc, asset, &queries, start, end).await {
-            Ok(page) => {
-                found.extend(page.into_iter().map(|m| ((m.block, m.log_index), m)));
-                let Some(next) = end.checked_add(1) else {
-                    break;
-                };
-                start = next;
-                span = SPAN_BLOCKS.min(span.saturating_mul(2));
-            }
-            Err(ChainError::Refused { .. } | ChainError::Malformed(_)) if span > 1 => span /= 2,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found.into_values().collect())
+    paged(rpc, asset, &queries, from_block, to_block)
+        .await?
+        .iter()
+        .map(|(place, log)| read(*place, log))
+        .collect()
 }
 
-async fn page(
-    rpc: &Rpc,
-    asset: Address,
-    queries: &[Vec<Vec<B256>>],
-    start: u64,
-    end: u64,
-) -> Result<Vec<Moved>, ChainError> {
-    let mut page = Vec::new();
-    for topics in queries {
-        for log in rpc.logs(asset, topics, start, end).await? {
-            page.push(read(&log)?);
-        }
-    }
-    Ok(page)
-}
-
-fn read(log: &Log) -> Result<Moved, ChainError> {
-    let missing = || ChainError::Malformed("a log without its place in the chain".to_owned());
+fn read(place: Place, log: &Log) -> Result<Moved, ChainError> {
     let event = IEip3009Token::Transfer::decode_log(&log.inner).map_err(ChainError::malformed)?;
     Ok(Moved {
-        block: log.block_number.ok_or_else(missing)?,
-        block_hash: log.block_hash.ok_or_else(missing)?,
-        log_index: log.log_index.ok_or_else(missing)?,
-        transaction: log.transaction_hash.ok_or_else(missing)?,
+        block: place.block,
+        block_hash: place.block_hash,
+        log_index: place.log_index,
+        transaction: place.transaction,
         from: event.from,
         to: event.to,
         value: event.value,

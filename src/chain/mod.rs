@@ -10,14 +10,23 @@
 
 pub mod audit;
 pub mod bindings;
+mod channel;
 pub mod dev;
 mod error;
+mod logs;
 mod preflight;
 mod relayer;
 mod rpc;
+pub mod settler;
 mod transport;
 
+pub use channel::{
+    ChannelEvent, ChannelEventKind, ChannelPreflight, ChannelQuestion, ChannelState, ChannelsRead,
+    DepositCall, DepositPreflight, Due, SignedDigest, Withdrawal,
+};
 pub use error::{ChainError, RevertReason};
+pub use logs::Place;
+pub use preflight::permit2::{PermitPreflight, PermitTransfer};
 pub use preflight::{Preflight, Transfer};
 pub use relayer::{
     Authorization, Expect, ExpectedLog, FailReason, Health, Job, LaneClosed, LaneEvent,

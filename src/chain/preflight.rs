@@ -1,6 +1,9 @@
 //! Will this signed transfer settle? One JSON-RPC batch asks everything that decides it.
 
+pub(super) mod permit2;
+
 use super::bindings::{ERC1271_MAGIC, IEip3009Token, IErc1271};
+use super::channel::SignedDigest;
 use super::rpc::{Answer, Rpc, call_params};
 use super::{ChainError, RevertReason};
 use alloy::primitives::{Address, B256, Bytes, FixedBytes, U256};
@@ -100,15 +103,15 @@ pub(super) async fn run(
         authorizer: transfer.from,
         nonce: transfer.nonce,
     };
-    let is_valid = IErc1271::isValidSignatureCall {
-        hash: transfer.digest,
+    let is_valid = erc1271(&SignedDigest {
+        digest: transfer.digest,
         signature: transfer.signature.clone(),
-    };
+    });
     let key_form = split_signature(&transfer.signature).map(|parts| transfer.key_form(parts));
 
     let mut batch = rpc.batch();
     let payer_code: Answer<Bytes> = batch.ask("eth_getCode", &(transfer.from, "latest"))?;
-    let asset_code: Option<Answer<Bytes>> = if rpc.asset_code_known(asset) {
+    let asset_code: Option<Answer<Bytes>> = if rpc.code_known(asset) {
         None
     } else {
         Some(batch.ask("eth_getCode", &(asset, "latest"))?)
@@ -118,7 +121,7 @@ pub(super) async fn run(
     };
     let balance = call(None, asset, balance_of.abi_encode())?;
     let used = call(None, asset, state.abi_encode())?;
-    let contract_word = call(None, transfer.from, is_valid.abi_encode())?;
+    let contract_word = call(None, transfer.from, is_valid.to_vec())?;
     let bytes_form = call(Some(caller), asset, transfer.bytes_form().to_vec())?;
     let key_form = match key_form {
         Some(data) => Some(call(Some(caller), asset, data.to_vec())?),
@@ -141,7 +144,7 @@ pub(super) async fn run(
             simulation: Err(RevertReason::new("the asset has no code", Bytes::new())),
         });
     }
-    rpc.remember_asset_code(asset);
+    rpc.remember_code(asset);
     let simulation = match key_form {
         Some(answer) if !payer_has_code => answer.get().await,
         _ => bytes_form.get().await,
@@ -156,11 +159,7 @@ pub(super) async fn run(
         } else {
             None
         },
-        simulation: match simulation {
-            Ok(_) => Ok(()),
-            Err(ChainError::Reverted(reason)) => Err(reason),
-            Err(unknown) => return Err(unknown),
-        },
+        simulation: simulated(simulation)?,
     })
 }
 
@@ -169,8 +168,29 @@ pub(super) fn decode<C: SolCall>(answer: &Bytes) -> Result<C::Return, ChainError
     C::abi_decode_returns(answer).map_err(ChainError::malformed)
 }
 
+/// The question whether a contract signed this.
+pub(super) fn erc1271(signed: &SignedDigest) -> Bytes {
+    IErc1271::isValidSignatureCall {
+        hash: signed.digest,
+        signature: signed.signature.clone(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// A simulation's result; an answer that is neither is unknown.
+pub(super) fn simulated(
+    answer: Result<Bytes, ChainError>,
+) -> Result<Result<(), RevertReason>, ChainError> {
+    match answer {
+        Ok(_) => Ok(Ok(())),
+        Err(ChainError::Reverted(reason)) => Ok(Err(reason)),
+        Err(unknown) => Err(unknown),
+    }
+}
+
 /// A payer contract without ERC-1271, or one that reverts, has not signed: there is no fallback.
-fn contract_agrees(answer: Result<Bytes, ChainError>) -> Result<bool, ChainError> {
+pub(super) fn contract_agrees(answer: Result<Bytes, ChainError>) -> Result<bool, ChainError> {
     match answer {
         Ok(word) => Ok(decode::<IErc1271::isValidSignatureCall>(&word)
             .is_ok_and(|magic| magic == FixedBytes(ERC1271_MAGIC))),

@@ -1,7 +1,10 @@
 //! A thin client of one node: bounded requests, typed errors, one batch for what belongs together.
 
 use super::transport::Http;
-use super::{ChainError, Preflight, Transfer};
+use super::{
+    ChainError, ChannelEvent, ChannelPreflight, ChannelQuestion, ChannelsRead, Due,
+    PermitPreflight, PermitTransfer, Preflight, Transfer,
+};
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::rpc::client::{BatchRequest, RpcClient, Waiter};
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
@@ -16,8 +19,8 @@ use std::time::{Duration, Instant};
 /// How long one request may take, unless said otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long "this asset has code" is believed (x402 reference facilitators: 15 minutes).
-const ASSET_CODE_TTL: Duration = Duration::from_secs(15 * 60);
+/// How long "this contract has code" is believed (x402 reference facilitators: 15 minutes).
+const CODE_TTL: Duration = Duration::from_secs(15 * 60);
 
 /// Most calls put into one JSON-RPC batch; public nodes refuse batches beyond 100.
 pub(super) const BATCH_CALLS_MAX: usize = 100;
@@ -27,7 +30,7 @@ pub(super) const BATCH_CALLS_MAX: usize = 100;
 pub struct Rpc {
     client: RpcClient,
     chain_id: u64,
-    asset_code: Arc<Mutex<HashMap<Address, Instant>>>,
+    code: Arc<Mutex<HashMap<Address, Instant>>>,
 }
 
 impl Rpc {
@@ -46,7 +49,7 @@ impl Rpc {
         let rpc = Self {
             client: RpcClient::new(http, false),
             chain_id: expected_chain_id,
-            asset_code: Arc::default(),
+            code: Arc::default(),
         };
         let found: U64 = rpc.request("eth_chainId", ()).await?;
         let found = found.to::<u64>();
@@ -79,6 +82,75 @@ impl Rpc {
         caller: Address,
     ) -> Result<Preflight, ChainError> {
         super::preflight::run(self, transfer, caller).await
+    }
+
+    /// The same for a payment by Permit2; `caller` is the proxy's (the relayer, or the settler).
+    pub async fn permit_preflight(
+        &self,
+        payment: &PermitTransfer,
+        caller: Address,
+    ) -> Result<PermitPreflight, ChainError> {
+        super::preflight::permit2::run(self, payment, caller).await
+    }
+
+    /// The same for a payment through a channel; `caller` is who would send its deposit.
+    pub async fn channel_preflight(
+        &self,
+        question: &ChannelQuestion,
+        caller: Address,
+    ) -> Result<ChannelPreflight, ChainError> {
+        super::channel::preflight(self, question, caller).await
+    }
+
+    /// The states of any number of channels.
+    pub async fn channels(
+        &self,
+        contract: Address,
+        channels: &[B256],
+    ) -> Result<ChannelsRead, ChainError> {
+        super::channel::read(self, contract, channels).await
+    }
+
+    /// What happened to these channels (to all when none are named) in a closed block range.
+    ///
+    /// Blocks that do not exist yet are left out. What is read of the newest blocks a reorg may take
+    /// back: ask for those again until they are final, and tell events apart by their place.
+    pub async fn channel_events(
+        &self,
+        contract: Address,
+        channels: &[B256],
+        from_block: u64,
+        to_block: u64,
+    ) -> Result<Vec<ChannelEvent>, ChainError> {
+        super::channel::events(self, contract, channels, from_block, to_block).await
+    }
+
+    /// What a receiver has claimed through the batch-settlement contract and not been paid yet.
+    pub async fn due(
+        &self,
+        contract: Address,
+        receiver: Address,
+        token: Address,
+    ) -> Result<Due, ChainError> {
+        super::channel::due(self, contract, receiver, token).await
+    }
+
+    /// Those of these contracts, by name and address, that have no code.
+    pub async fn missing_code(
+        &self,
+        contracts: &[(&'static str, Address)],
+    ) -> Result<Vec<(&'static str, Address)>, ChainError> {
+        let params: Vec<_> = contracts.iter().map(|(_, at)| (*at, "latest")).collect();
+        let answers = self.many::<_, Bytes>("eth_getCode", &params).await?;
+        let mut missing = Vec::new();
+        for (contract, code) in contracts.iter().zip(answers) {
+            if code?.is_empty() {
+                missing.push(*contract);
+            } else {
+                self.remember_code(contract.1);
+            }
+        }
+        Ok(missing)
     }
 
     /// The receipt of a transaction, when it is mined.
@@ -148,21 +220,15 @@ impl Rpc {
         Ok(results)
     }
 
-    pub(super) fn asset_code_known(&self, asset: Address) -> bool {
-        let seen = self
-            .asset_code
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        seen.get(&asset)
-            .is_some_and(|at| at.elapsed() < ASSET_CODE_TTL)
+    pub(super) fn code_known(&self, contract: Address) -> bool {
+        let seen = self.code.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&contract)
+            .is_some_and(|at| at.elapsed() < CODE_TTL)
     }
 
-    pub(super) fn remember_asset_code(&self, asset: Address) {
-        let mut seen = self
-            .asset_code
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        seen.insert(asset, Instant::now());
+    pub(super) fn remember_code(&self, contract: Address) {
+        let mut seen = self.code.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(contract, Instant::now());
     }
 }
 

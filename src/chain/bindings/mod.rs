@@ -3,6 +3,7 @@
 mod batch;
 mod errors;
 mod permit2;
+mod settler;
 mod token;
 
 pub use batch::{ChannelConfig, IBatchSettlement, IDepositCollector, Voucher, VoucherClaim};
@@ -11,4 +12,5 @@ pub use permit2::{
     Eip2612Permit, ExactWitness, IExactPermit2Proxy, IPermit2, IUptoPermit2Proxy,
     PermitTransferFrom, TokenPermissions, UptoWitness,
 };
+pub use settler::ISettler;
 pub use token::{ERC1271_MAGIC, IEip2612, IEip3009Token, IErc20, IErc1271, IStandIn};

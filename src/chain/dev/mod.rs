@@ -1,4 +1,5 @@
-//! The local chain of `groat dev` and of tests: an anvil of our own, with a USDC stand-in in place.
+//! The local chain of `groat dev` and of tests: an anvil of our own, with the token, Permit2 and the
+//! x402 contracts in place.
 //!
 //! Its chain id and token address are Base Sepolia's, because published clients pay only assets they
 //! know; signatures bind address and chain id, never code. Keys are fresh at each start: a key that
@@ -6,9 +7,11 @@
 
 mod anvil;
 mod leash;
+mod place;
 
 pub use anvil::{DevError, locate_anvil};
 pub use leash::leashed;
+pub use place::SETTLER;
 
 use super::bindings::{IEip3009Token, IStandIn};
 use super::{ChainError, Receipt, Rpc};
@@ -16,7 +19,6 @@ use alloy::primitives::{Address, B256, Bytes, U256, address};
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
 use anvil::Anvil;
-use serde::Deserialize;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -39,8 +41,6 @@ const MINING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause between two looks for it.
 const MINING_POLL: Duration = Duration::from_millis(2);
-
-const USDC_STAND_IN: &str = include_str!("../../../contracts/artifacts/UsdcStandIn.json");
 
 /// A running local chain; dropping it kills the node.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl DevChain {
             rpc,
             node,
         };
-        chain.install(ASSET, USDC_STAND_IN).await?;
+        place::contracts(&chain.rpc).await?;
         chain
             .fund(chain.relayer_key.address(), RELAYER_FUNDS)
             .await?;
@@ -94,13 +94,19 @@ impl DevChain {
 
     /// Puts the runtime code of a compiled artifact (JSON with `deployedBytecode`) at an address.
     pub async fn install(&self, at: Address, artifact: &str) -> Result<(), DevError> {
-        let artifact: Artifact =
-            serde_json::from_str(artifact).map_err(|e| DevError::Artifact(e.to_string()))?;
+        let artifact = place::Artifact::read(artifact)?;
         let _: serde_json::Value = self
             .rpc
             .request("anvil_setCode", (at, artifact.deployed_bytecode))
             .await?;
         Ok(())
+    }
+
+    /// Puts Groat's own settler at [`SETTLER`], where these accounts may call it, and answers that.
+    ///
+    /// Called again, it adds accounts; none is ever removed.
+    pub async fn settler(&self, relayers: &[Address]) -> Result<Address, DevError> {
+        place::settler(&self.rpc, relayers).await
     }
 
     /// Sets an account's native coin, in wei.
@@ -171,12 +177,6 @@ impl DevChain {
     pub async fn stop(self) -> Result<(), DevError> {
         self.node.stop().await
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Artifact {
-    deployed_bytecode: Bytes,
 }
 
 /// A key of nobody's but this chain's.

@@ -56,6 +56,8 @@ pub use job::{
 pub use policy::{Health, LanePolicy, Unhealthy};
 pub use proof::{Authorization, Expect, ExpectedLog};
 
+pub(super) use proof::{is_spent, spent_query};
+
 use super::Rpc;
 use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;

@@ -1,11 +1,12 @@
 //! What proves that a job was done, and what keeps it from being done twice.
 
 use super::job::FailReason;
-use crate::chain::Receipt;
-use crate::chain::bindings::{IBatchSettlement, IEip3009Token};
-use alloy::primitives::{Address, B256, U256};
+use crate::chain::bindings::{IBatchSettlement, IEip3009Token, IPermit2};
+use crate::chain::preflight::decode;
+use crate::chain::{ChainError, Receipt};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::Log;
-use alloy::sol_types::SolEvent;
+use alloy::sol_types::{SolCall, SolEvent};
 
 /// What must be in the receipt: a success status alone proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,5 +200,44 @@ pub(super) fn judge(receipt: &Receipt, expect: &Expect) -> Verdict {
         Verdict::Done
     } else {
         Verdict::Quiet
+    }
+}
+
+/// The read that says whether an authorization is spent; none for one without a state of its own.
+pub(in crate::chain) fn spent_query(authorization: Authorization) -> Option<(Address, Bytes)> {
+    match authorization {
+        Authorization::Eip3009 { asset, from, nonce } => {
+            let call = IEip3009Token::authorizationStateCall {
+                authorizer: from,
+                nonce,
+            };
+            Some((asset, call.abi_encode().into()))
+        }
+        Authorization::Permit2 {
+            permit2,
+            owner,
+            nonce,
+            ..
+        } => {
+            let word = nonce >> 8;
+            let call = IPermit2::nonceBitmapCall { owner, word };
+            Some((permit2, call.abi_encode().into()))
+        }
+        Authorization::Repeatable { .. } => None,
+    }
+}
+
+/// What the answer to [`spent_query`] says.
+pub(in crate::chain) fn is_spent(
+    authorization: Authorization,
+    answer: &Bytes,
+) -> Result<bool, ChainError> {
+    match authorization {
+        Authorization::Eip3009 { .. } => decode::<IEip3009Token::authorizationStateCall>(answer),
+        Authorization::Permit2 { nonce, .. } => {
+            let bits = decode::<IPermit2::nonceBitmapCall>(answer)?;
+            Ok(bits.bit(usize::from(nonce.byte(0))))
+        }
+        Authorization::Repeatable { .. } => Ok(false),
     }
 }

@@ -4,13 +4,13 @@ use super::job::{FailReason, Job, Outcome};
 use super::lane::Lane;
 use super::look::place;
 use super::permit::{is_withdrawn, spent_by};
-use super::proof::{Authorization, Verdict, judge};
+use super::proof::{Authorization, Verdict, is_spent, judge, spent_query};
 use crate::chain::bindings::{IEip3009Token, IPermit2};
-use crate::chain::preflight::decode;
 use crate::chain::{ChainError, Receipt, Rpc};
-use alloy::primitives::{Address, B256, Bytes, U64, U256};
+use alloy::eips::BlockNumberOrTag;
+use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::Log;
-use alloy::sol_types::{SolCall, SolEvent};
+use alloy::sol_types::SolEvent;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -37,7 +37,10 @@ impl Lane {
         let Some(authorization) = job.authorization else {
             return Ok(Trace::None);
         };
-        if !self.may_be_used(authorization, "latest").await? {
+        if !self
+            .may_be_used(authorization, BlockNumberOrTag::Latest)
+            .await?
+        {
             return Ok(Trace::None);
         }
         if !self.works.get(&seq).is_some_and(|w| w.search.is_due()) {
@@ -74,41 +77,17 @@ impl Lane {
     }
 
     /// Whether the authorization is spent at a block; one that has no state of its own may always be.
-    async fn may_be_used<P>(
+    async fn may_be_used(
         &self,
         authorization: Authorization,
-        block: P,
-    ) -> Result<bool, ChainError>
-    where
-        P: serde::Serialize + Clone + std::fmt::Debug + Send + Sync + Unpin,
-    {
-        let read = |to: Address, data: Vec<u8>| {
-            let call = serde_json::json!({ "to": to, "data": Bytes::from(data) });
-            self.rpc.request::<_, Bytes>("eth_call", (call, block))
+        block: BlockNumberOrTag,
+    ) -> Result<bool, ChainError> {
+        let Some((to, data)) = spent_query(authorization) else {
+            return Ok(true);
         };
-        match authorization {
-            Authorization::Eip3009 { asset, from, nonce } => {
-                let call = IEip3009Token::authorizationStateCall {
-                    authorizer: from,
-                    nonce,
-                };
-                let answer = read(asset, call.abi_encode()).await?;
-                decode::<IEip3009Token::authorizationStateCall>(&answer)
-            }
-            Authorization::Permit2 {
-                permit2,
-                owner,
-                nonce,
-                ..
-            } => {
-                let word = nonce >> 8;
-                let call = IPermit2::nonceBitmapCall { owner, word };
-                let answer = read(permit2, call.abi_encode()).await?;
-                let bits = decode::<IPermit2::nonceBitmapCall>(&answer)?;
-                Ok(bits.bit(usize::from(nonce.byte(0))))
-            }
-            Authorization::Repeatable { .. } => Ok(true),
-        }
+        let call = serde_json::json!({ "to": to, "data": data });
+        let answer: Bytes = self.rpc.request("eth_call", (call, block)).await?;
+        is_spent(authorization, &answer)
     }
 
     /// The token names the authorization in its logs, executed or called off.
@@ -184,7 +163,7 @@ impl Lane {
         if first != after_block || deep < after_block {
             return Ok(Found::No);
         }
-        match self.may_be_used(authorization, U64::from(deep)).await {
+        match self.may_be_used(authorization, deep.into()).await {
             Ok(true) => Ok(Found::Never(FailReason::AuthorizationSpent)),
             // A node that keeps no state of that block cannot say.
             Ok(false) | Err(ChainError::Refused { .. }) => Ok(Found::No),
