@@ -1,8 +1,11 @@
 //! The chain layer against a real anvil.
 
 mod bench;
+mod channels;
+mod permits;
 mod proxy;
 mod reads;
 mod reorg;
 mod settle;
+mod signed;
 mod trouble;
