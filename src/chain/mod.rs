@@ -1,4 +1,5 @@
-//! The chain: reads, the relayer (one nonce lane per key), its watcher, and the local dev chain.
+//! The chain: reads of payments and channels, the relayer (one nonce lane per key), its watcher, the
+//! audit, and the local dev chain.
 //!
 //! Two answers are kept apart everywhere: *no* and *unknown*. A node that does not answer, answers
 //! nonsense or limits our rate has not said that a payment failed ([`ChainError::is_unknown`]), so

@@ -2,8 +2,8 @@ use super::*;
 use alloy::primitives::aliases::U40;
 use alloy::sol_types::SolValue;
 
-fn answer(results: Vec<Bytes>) -> Bytes {
-    IBatchSettlement::multicallCall::abi_encode_returns(&results).into()
+fn answer(results: &[Bytes]) -> Bytes {
+    IBatchSettlement::multicallCall::abi_encode_returns(&results.to_vec()).into()
 }
 
 fn row(balance: u128, claimed: u128, withdrawing: u128, since: u64, refunds: u64) -> [Bytes; 3] {
@@ -17,7 +17,7 @@ fn row(balance: u128, claimed: u128, withdrawing: u128, since: u64, refunds: u64
 #[test]
 fn many_channels_are_read_out_of_one_answer() {
     let rows = [row(500, 200, 0, 0, 3), row(9, 0, 4, 1_800_000_000, 0)];
-    let states = states_in(&answer(rows.concat()), 2).expect("states");
+    let states = states_in(&answer(&rows.concat()), 2).expect("states");
     let first = ChannelState {
         balance: 500,
         total_claimed: 200,
@@ -39,7 +39,7 @@ fn many_channels_are_read_out_of_one_answer() {
 #[test]
 fn an_answer_of_another_length_is_no_answer() {
     let rows = row(500, 200, 0, 0, 3);
-    assert!(states_in(&answer(rows.to_vec()), 2).is_err());
-    assert!(states_in(&answer(rows[..2].to_vec()), 1).is_err());
+    assert!(states_in(&answer(&rows), 2).is_err());
+    assert!(states_in(&answer(&rows[..2]), 1).is_err());
     assert!(states_in(&Bytes::new(), 1).is_err());
 }
