@@ -93,7 +93,10 @@ impl Lane {
     }
 
     /// The best receipt of each job's tries: of several mined ones, that which did it.
-    async fn receipts_of(&self, seqs: &[u64]) -> Result<BTreeMap<u64, Receipt>, ChainError> {
+    pub(super) async fn receipts_of(
+        &self,
+        seqs: &[u64],
+    ) -> Result<BTreeMap<u64, Receipt>, ChainError> {
         let mut asked = Vec::new();
         for seq in seqs {
             if let Some(work) = self.works.get(seq) {

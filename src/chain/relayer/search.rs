@@ -53,6 +53,15 @@ impl Lane {
             Authorization::Permit2 { .. } => self.executed_permit2(job, authorization).await?,
             Authorization::Repeatable { after_block } => self.repeated(job, after_block).await?,
         };
+        // One of ours may have been mined since its receipt was asked for: then that decides.
+        let fails = matches!(found, Found::Never(_) | Found::In(Outcome::Failed(_), _));
+        if fails {
+            let own = self.receipts_of(&[seq]).await?;
+            let done = |receipt: &Receipt| judge(receipt, &job.expect) == Verdict::Done;
+            if own.values().any(done) {
+                return Ok(Trace::Hidden);
+            }
+        }
         match found {
             Found::In(outcome, receipt) => {
                 self.mine(seq, outcome, &receipt);
@@ -88,6 +97,19 @@ impl Lane {
         let call = serde_json::json!({ "to": to, "data": data });
         let answer: Bytes = self.rpc.request("eth_call", (call, block)).await?;
         is_spent(authorization, &answer)
+    }
+
+    /// Whether it was spent at an earlier block; none from a node that keeps no state of that.
+    async fn was_spent(
+        &self,
+        authorization: Authorization,
+        block: u64,
+    ) -> Result<Option<bool>, ChainError> {
+        match self.may_be_used(authorization, block.into()).await {
+            Ok(spent) => Ok(Some(spent)),
+            Err(ChainError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The token names the authorization in its logs, executed or called off.
@@ -154,21 +176,23 @@ impl Lane {
                 return Ok(Found::In(Outcome::Settled(place(&receipt)), receipt));
             }
         }
-        if let Some(receipt) = self.withdrawn(permit2, owner, nonce, range).await? {
+        // A nonce can be withdrawn after it was spent, which changes nothing.
+        if let Some(receipt) = self.withdrawn(permit2, owner, nonce, range).await?
+            && self
+                .was_spent(authorization, receipt.block().saturating_sub(1))
+                .await?
+                == Some(false)
+        {
             let outcome = Outcome::Failed(FailReason::AuthorizationCanceled);
             return Ok(Found::In(outcome, receipt));
         }
         // Every block since it was unspent was searched, and no reorg will make it unspent again.
         let deep = head.saturating_sub(self.policy.final_depth);
-        if first != after_block || deep < after_block {
-            return Ok(Found::No);
+        let searched = first == after_block && deep >= after_block;
+        if searched && self.was_spent(authorization, deep).await? == Some(true) {
+            return Ok(Found::Never(FailReason::AuthorizationSpent));
         }
-        match self.may_be_used(authorization, deep.into()).await {
-            Ok(true) => Ok(Found::Never(FailReason::AuthorizationSpent)),
-            // A node that keeps no state of that block cannot say.
-            Ok(false) | Err(ChainError::Refused { .. }) => Ok(Found::No),
-            Err(error) => Err(error),
-        }
+        Ok(Found::No)
     }
 
     async fn repeated(&self, job: &Job, after_block: u64) -> Result<Found, ChainError> {

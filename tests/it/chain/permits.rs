@@ -143,6 +143,14 @@ async fn a_permit_its_owner_spent_or_withdrew_is_not_paid_by_an_equal_payment() 
     let calldata = elsewhere.calldata(U256::from(70));
     let done = bench.chain.send_as(payer, EXACT_PROXY, calldata).await;
     done.expect("a payment to someone else");
+    // Withdrawing it afterwards changes nothing.
+    let withdraw = IPermit2::invalidateUnorderedNoncesCall {
+        wordPos: spent.nonce >> 8,
+        mask: U256::MAX,
+    };
+    let withdraw = withdraw.abi_encode().into();
+    let done = bench.chain.send_as(payer, PERMIT2, withdraw).await;
+    done.expect("a withdrawal");
     let ticket = lane.submit(job("spent", &spent, 70, block)).await;
     bench.mine(3).await;
     assert_eq!(failed(ticket).await, FailReason::AuthorizationSpent);
