@@ -1,11 +1,11 @@
 use super::refused::Refused;
 use super::typed;
 use crate::money::Units;
-use crate::protocol::Network;
+use crate::protocol::{Network, decimal};
 use alloy::primitives::aliases::U40;
 use alloy::primitives::{Address, B256};
 use alloy::sol_types::{Eip712Domain, SolStruct, eip712_domain};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The shortest withdraw delay the contract takes, in seconds.
@@ -40,19 +40,19 @@ impl Domain {
 #[serde(rename_all = "camelCase")]
 pub struct ChannelConfig {
     /// Who deposits, and who gets back what is left.
-    #[serde(serialize_with = "checksummed")]
+    #[serde(serialize_with = "decimal::checksummed")]
     pub payer: Address,
     /// Whose key signs vouchers; zero when the payer is a contract that judges them (ERC-1271).
-    #[serde(serialize_with = "checksummed")]
+    #[serde(serialize_with = "decimal::checksummed")]
     pub payer_authorizer: Address,
     /// Who is paid.
-    #[serde(serialize_with = "checksummed")]
+    #[serde(serialize_with = "decimal::checksummed")]
     pub receiver: Address,
     /// Whose key signs claims and refunds.
-    #[serde(serialize_with = "checksummed")]
+    #[serde(serialize_with = "decimal::checksummed")]
     pub receiver_authorizer: Address,
     /// The token contract.
-    #[serde(serialize_with = "checksummed")]
+    #[serde(serialize_with = "decimal::checksummed")]
     pub token: Address,
     /// The seconds between announcing a withdrawal and taking it.
     pub withdraw_delay: u64,
@@ -194,8 +194,4 @@ pub fn check_config(config: &ChannelConfig, id: B256, terms: &Terms) -> Result<(
         return Err(Refused::WithdrawDelayRange);
     }
     Ok(())
-}
-
-fn checksummed<S: Serializer>(address: &Address, s: S) -> Result<S::Ok, S::Error> {
-    s.collect_str(address)
 }

@@ -26,7 +26,7 @@ pub use config::{
     check_config, offer_extra,
 };
 pub use deposit::{
-    Authorization, Deposit, Erc3009, Permit, Permit2, check_deposit, check_deposit_signature,
+    Authorization, Deposit, Erc3009, Permit2, check_deposit, check_deposit_signature, check_permit,
     deposit_digest, erc3009_nonce, signed_erc3009, signed_permit2,
 };
 pub use parse::parse_payload;

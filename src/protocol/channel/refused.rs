@@ -1,3 +1,4 @@
+use crate::protocol::permit2::eip2612;
 use crate::protocol::signature::SignatureError;
 
 /// Why a channel payment was refused: [`Refused::reason`] is the string the x402 SDKs use, and
@@ -137,23 +138,9 @@ pub enum Refused {
         "Permit2 has no allowance for the deposit. Approve it once, or send the eip2612GasSponsoring extension."
     )]
     Permit2Allowance,
-    /// The EIP-2612 permit allows another amount than the deposit.
-    #[error(
-        "The EIP-2612 permit's amount is not the deposit's. Sign exactly the deposit's amount."
-    )]
-    Eip2612Amount,
-    /// The EIP-2612 permit is another owner's.
-    #[error("The EIP-2612 permit is not the payer's. Sign it with the payer's key.")]
-    Eip2612Owner,
-    /// The EIP-2612 permit is for another token.
-    #[error("The EIP-2612 permit is for another token than the offer's asset.")]
-    Eip2612Asset,
-    /// The EIP-2612 permit is for another spender than Permit2.
-    #[error("The EIP-2612 permit's spender is not Permit2.")]
-    Eip2612Spender,
-    /// The EIP-2612 permit has expired or is about to.
-    #[error("The EIP-2612 permit has expired or has less than 6 seconds left. Sign a new one.")]
-    Eip2612Deadline,
+    /// The EIP-2612 permit that came with a deposit by Permit2 was refused.
+    #[error(transparent)]
+    Eip2612(#[from] eip2612::Refused),
     /// Paying the gas of an ERC-20 approval is not offered.
     #[error("Paying for an approval transaction is not offered here. Approve Permit2 yourself.")]
     Erc20ApprovalUnavailable,
@@ -212,11 +199,10 @@ impl Refused {
             Self::Permit2Deadline => "invalid_batch_settlement_evm_permit2_deadline_expired",
             Self::Permit2Signature(_) => "invalid_batch_settlement_evm_permit2_invalid_signature",
             Self::Permit2Allowance => "invalid_batch_settlement_evm_permit2_allowance_required",
-            Self::Eip2612Amount => "invalid_batch_settlement_evm_eip2612_amount_mismatch",
-            Self::Eip2612Owner => "invalid_batch_settlement_evm_eip2612_owner_mismatch",
-            Self::Eip2612Asset => "invalid_batch_settlement_evm_eip2612_asset_mismatch",
-            Self::Eip2612Spender => "invalid_batch_settlement_evm_eip2612_spender_mismatch",
-            Self::Eip2612Deadline => "invalid_batch_settlement_evm_eip2612_deadline_expired",
+            Self::Eip2612(eip2612::Refused::Amount) => {
+                "invalid_batch_settlement_evm_eip2612_amount_mismatch"
+            }
+            Self::Eip2612(refused) => refused.reason(),
             Self::Erc20ApprovalUnavailable => {
                 "invalid_batch_settlement_evm_erc20_approval_unavailable"
             }
