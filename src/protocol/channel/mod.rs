@@ -36,3 +36,6 @@ pub use voucher::{
     ClaimEntry, Voucher, check_voucher, claim_batch_digest, refund_digest, signed_voucher,
     voucher_digest,
 };
+
+#[cfg(test)]
+mod tests;
