@@ -81,6 +81,7 @@ impl Attempt {
             payer: authorized.payer,
             settle_when: authorized.settle_when,
             reservation: Mutex::new(authorized.reservation),
+            end_waits: authorized.end_waits,
             headers,
         };
         task.run().await;

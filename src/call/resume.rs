@@ -90,7 +90,11 @@ impl Shared {
         let sent = matches!(state.settlement, Settlement::Sent { .. });
         if sent || state.settlement_due() {
             let shared = Arc::clone(self);
-            tokio::spawn(async move { shared.settlements.settle_call(&state).await });
+            let owed = self.rails.owed_again(&state);
+            tokio::spawn(async move {
+                shared.settlements.settle_call(&state).await;
+                drop(owed);
+            });
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Task {
     pub(super) settle_when: SettleWhen,
     /// The payer's unsettled share, until the settlement is known.
     pub(super) reservation: Mutex<Option<Reservation>>,
+    /// Whether the answer's end waits for the settlement.
+    pub(super) end_waits: bool,
     pub(super) version: x402::Version,
     pub(super) headers: HeaderMap,
 }
@@ -239,7 +241,10 @@ impl Task {
             .reservation
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *reservation = None;
+        let reservation = reservation.take();
+        if let (Some(reservation), Settlement::Confirmed { .. }) = (reservation, &settlement) {
+            reservation.settled(self.call.ceiling);
+        }
         settlement
     }
 
@@ -266,16 +271,14 @@ impl Task {
 
     /// Keeps the finished answer for the same credential and settles what is still owed.
     async fn close(&self, billing: &Billing) -> Ended {
-        self.running.finish();
-        self.shared.keep_answer(&self.id, &self.running).await;
-        if self.settle_when == SettleWhen::After
-            && !billing.is_free()
-            && let Settlement::Failed { reason } = self.settle().await
-        {
-            tracing::error!(call = %self.id, reason, "answered, but the settlement failed: this call is a loss");
-            return Ok("unpaid");
+        if !self.end_waits {
+            self.running.finish();
         }
-        Ok("captured")
+        self.shared.keep_answer(&self.id, &self.running).await;
+        let due = self.settle_when == SettleWhen::After && !billing.is_free();
+        let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
+        self.running.finish();
+        Ok(if unpaid { "unpaid" } else { "captured" })
     }
 
     async fn void(&self, failure: UpstreamFailure) -> Ended {

@@ -2,14 +2,17 @@
 
 use super::Failure;
 use crate::call::{Desk, DeskParts, PriceBook, Receipts};
-use crate::chain::{LanePolicy, Relayer, Rpc};
-use crate::config::{Config, Secret};
+use crate::chain::bindings::ISettler;
+use crate::chain::{ChainError, LanePolicy, Relayer, Rpc};
+use crate::config::{Config, RailKind, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
 use crate::payment::{LedgerOutbox, Rails, Settlements};
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
+use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolCall;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,9 +76,10 @@ impl Gateway {
             None => None,
         };
         let rails = Rails::new(config, &rpc, relayer.0.address());
-        let asset = config.asset.address;
+        check_contracts(config, &rpc, relayer.0.address()).await?;
+        let targets = (config.asset.address, config.settler.address);
         let settlements =
-            Settlements::new(&ledger, asset, relayer, payout, &metrics, &settled_sender);
+            Settlements::new(&ledger, targets, relayer, payout, &metrics, &settled_sender);
         let key = Key::from_hex(config.payment.receipt_key.reveal())
             .map_err(|_| Failure::other("receipt_key is no private key"))?;
         let receipts = Receipts::new(key, ledger.clone());
@@ -155,6 +159,74 @@ async fn connect(config: &Config) -> Result<Rpc, Failure> {
             "the chain at chain.rpc_url cannot be used: {error}"
         ))
     })
+}
+
+/// What this gateway will call must be there, or payments would be taken that cannot be settled.
+async fn check_contracts(config: &Config, rpc: &Rpc, relayer: Address) -> Result<(), Failure> {
+    let contracts = &config.contracts;
+    let mut called = vec![("the asset (asset.address)", config.asset.address)];
+    for rail in &config.payment.rails {
+        match rail {
+            RailKind::Exact => {}
+            RailKind::ExactPermit2 => called.extend([
+                ("Permit2 (contracts.permit2)", contracts.permit2),
+                (
+                    "the proxy of exact (contracts.exact_proxy)",
+                    contracts.exact_proxy,
+                ),
+            ]),
+            RailKind::Upto => called.extend([
+                ("Permit2 (contracts.permit2)", contracts.permit2),
+                (
+                    "the proxy of upto (contracts.upto_proxy)",
+                    contracts.upto_proxy,
+                ),
+            ]),
+            RailKind::Channel => called.extend([
+                (
+                    "the contract of channels (contracts.batch_settlement)",
+                    contracts.batch_settlement,
+                ),
+                (
+                    "the collector of EIP-3009 deposits (contracts.erc3009_collector)",
+                    contracts.erc3009_collector,
+                ),
+            ]),
+        }
+    }
+    let settler = config.settler.address;
+    called.extend(settler.map(|address| ("the settler (settler.address)", address)));
+    let unknown = |error: ChainError| {
+        Failure::other(format!(
+            "the chain cannot be asked for its contracts: {error}"
+        ))
+    };
+    let missing = rpc.missing_code(&called).await.map_err(unknown)?;
+    if !missing.is_empty() {
+        let lines: Vec<String> = missing
+            .iter()
+            .map(|(name, address)| format!("  {name}: {address}"))
+            .collect();
+        return Err(Failure::other(format!(
+            "no contract stands at these addresses of chain {}; correct them, or leave the rail out of payment.rails:\n{}",
+            config.chain.chain_id,
+            lines.join("\n"),
+        )));
+    }
+    let Some(settler) = settler else {
+        return Ok(());
+    };
+    let ask = ISettler::isRelayerCall { account: relayer };
+    let answer = rpc
+        .call(settler, &ask.abi_encode().into())
+        .await
+        .map_err(unknown)?;
+    match ISettler::isRelayerCall::abi_decode_returns(&answer) {
+        Ok(true) => Ok(()),
+        _ => Err(Failure::other(format!(
+            "the settler {settler} does not take calls from the relayer {relayer}; its operator must add it (setRelayer)"
+        ))),
+    }
 }
 
 fn no_client(error: &reqwest::Error) -> Failure {

@@ -28,7 +28,7 @@ pub(super) async fn receipt(State(app): State<App>, Path(call): Path<String>) ->
     let state = match app.inner.desk.call(&id).await {
         Ok(Some(state)) => state,
         Ok(None) => return unknown().into_response(),
-        Err(refusal) => return app.refused(&refusal, &Bytes::new()),
+        Err(refusal) => return app.refused(&refusal, None),
     };
     match &state.receipt {
         Some(receipt) => {
@@ -83,7 +83,7 @@ pub(super) async fn credits(State(app): State<App>, headers: HeaderMap) -> Respo
                 .collect();
             Json(json!({"payer": payer, "credits": credits})).into_response()
         }
-        Err(_) => app.refused(&Refusal::LedgerUnavailable, &Bytes::new()),
+        Err(_) => app.refused(&Refusal::LedgerUnavailable, None),
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn withdraw(State(app): State<App>, headers: HeaderMap, body: B
         )
         .param(Some("amount".to_owned()))
         .into_response(),
-        Err(_) => app.refused(&Refusal::LedgerUnavailable, &Bytes::new()),
+        Err(_) => app.refused(&Refusal::LedgerUnavailable, None),
     }
 }
 

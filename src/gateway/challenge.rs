@@ -3,16 +3,23 @@
 use super::chat::PATH;
 use super::{ApiError, App};
 use crate::call::QuotedCall;
+use crate::config::RailKind;
+use crate::payment::Wish;
 use crate::protocol::x402::{Extensions, PAYMENT_REQUIRED, PaymentRequired, ResourceInfo};
 use crate::protocol::{Refusal as PaymentRefusal, payment_identifier};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 impl App {
-    /// The 402 for a quoted call: the same request and price table give the same offers.
-    pub(super) fn challenge(&self, call: &QuotedCall, refusal: &PaymentRefusal) -> Response {
+    /// The 402 for a quoted call: the same request, wish and price table give the same offers.
+    pub(super) fn challenge(
+        &self,
+        call: &QuotedCall,
+        wish: Wish,
+        refusal: &PaymentRefusal,
+    ) -> Response {
         let model = &call.endpoint.model.id;
         let required = PaymentRequired {
             x402_version: 2,
@@ -29,17 +36,39 @@ impl App {
                 .inner
                 .desk
                 .rails()
-                .offers(call.ceiling, &call.price_row(), None),
-            extensions: Some(advertised()),
+                .offers(call.ceiling, &call.price_row(), wish),
+            extensions: Some(self.advertised()),
         };
         payment_required(&required, refusal)
     }
+
+    /// The extensions that every challenge of a call advertises.
+    pub(super) fn advertised(&self) -> Extensions {
+        let identifier = payment_identifier::advert(false);
+        let mut extensions = self.inner.desk.rails().sponsoring();
+        extensions.insert(payment_identifier::KEY.to_owned(), identifier);
+        extensions
+    }
 }
 
-/// The extensions that every challenge of a call advertises.
-pub(super) fn advertised() -> Extensions {
-    let identifier = payment_identifier::advert(false);
-    [(payment_identifier::KEY.to_owned(), identifier)].into()
+/// The request header by which a caller asks for one rail's offer.
+pub(super) const RAIL: HeaderName = HeaderName::from_static("groat-rail");
+
+/// What a caller wishes to pay by; a rail that nobody knows is told so.
+pub(super) fn wish(headers: &HeaderMap) -> Result<Wish, ApiError> {
+    let Some(value) = headers.get(RAIL) else {
+        return Ok(Wish::default());
+    };
+    let rail = value.to_str().ok().and_then(|name| name.parse().ok());
+    rail.map(|rail| Wish {
+        rail: Some(rail),
+        prepaid: false,
+    })
+    .ok_or_else(|| {
+        let names: Vec<&str> = RailKind::ALL.iter().map(|rail| rail.name()).collect();
+        let message = format!("The header {RAIL} must be one of {}.", names.join(", "));
+        ApiError::new(StatusCode::BAD_REQUEST, "unknown_rail", message)
+    })
 }
 
 /// Prints a challenge; one that no header can carry is a fault of this gateway.

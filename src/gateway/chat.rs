@@ -1,9 +1,10 @@
 //! `POST /v1/chat/completions`: quote, challenge, or take the payment and pass on the answer.
 
 use super::App;
-use super::challenge::advertised;
+use super::challenge::wish;
 use super::error::ApiError;
 use crate::call::{CALL_ID, Head, Listener, Refusal};
+use crate::payment::Wish;
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{
     Credential, PAYMENT_SIGNATURE, Version, X_PAYMENT, check_echo, decode_payment,
@@ -28,16 +29,27 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
         Ok(body) => body,
         Err(error) => return closing(error),
     };
-    let credential = match credential(&head.headers) {
+    let asked = match wish(&head.headers) {
+        Ok(wish) => Asked { body, wish },
+        Err(error) => return error.into_response(),
+    };
+    let credential = match credential(&app, &head.headers) {
         Ok(Some(credential)) => credential,
-        Ok(None) => return unpaid(&app, &body),
-        Err(refusal) => return app.refused(&Refusal::Payment(refusal), &body),
+        Ok(None) => return unpaid(&app, &asked),
+        Err(refusal) => return app.refused(&Refusal::Payment(refusal), Some(&asked)),
     };
     let headers = forwardable_request_headers(&head.headers);
-    match app.inner.desk.take(&body, credential, headers).await {
-        Ok(listener) => listen(&app, listener, &body).await,
-        Err(refusal) => app.refused(&refusal, &body),
+    match app.inner.desk.take(&asked.body, credential, headers).await {
+        Ok(listener) => listen(&app, listener, &asked).await,
+        Err(refusal) => app.refused(&refusal, Some(&asked)),
     }
+}
+
+/// What a challenge is made for: a request's body, and what its caller wishes to pay by.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) body: Bytes,
+    pub(super) wish: Wish,
 }
 
 /// A look at the paid route without a body: the offer of the smallest call of the first model, so
@@ -62,7 +74,16 @@ pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Respons
         "messages": [{"role": "user", "content": ""}],
         "max_tokens": 1,
     });
-    unpaid(&app, &body.to_string().into())
+    match wish(&headers) {
+        Ok(wish) => unpaid(
+            &app,
+            &Asked {
+                body: body.to_string().into(),
+                wish,
+            },
+        ),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// What is left of the body is not read, so the connection cannot be used again; a client that is not
@@ -92,7 +113,7 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
 }
 
 /// The payment in the headers; more than one is refused, because only one could be meant.
-fn credential(headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal> {
+fn credential(app: &App, headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal> {
     let malformed = |text: &str| PaymentRefusal::Malformed(text.to_owned());
     let mut found = None;
     for (name, version) in [(PAYMENT_SIGNATURE, Version::V2), (X_PAYMENT, Version::V1)] {
@@ -110,21 +131,21 @@ fn credential(headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal>
         return Ok(None);
     };
     let credential = decode_payment(version, value)?;
-    check_echo(&advertised(), &credential.extensions)?;
+    check_echo(&app.advertised(), &credential.extensions)?;
     Ok(Some(credential))
 }
 
-fn unpaid(app: &App, body: &Bytes) -> Response {
-    match app.inner.desk.quote(body) {
+fn unpaid(app: &App, asked: &Asked) -> Response {
+    match app.inner.desk.quote(&asked.body) {
         Ok(call) => {
             app.inner.metrics.challenged();
-            app.challenge(&call, &PaymentRefusal::PaymentRequired)
+            app.challenge(&call, asked.wish, &PaymentRefusal::PaymentRequired)
         }
-        Err(refusal) => app.refused(&refusal, body),
+        Err(refusal) => app.refused(&refusal, Some(asked)),
     }
 }
 
-async fn listen(app: &App, mut listener: Listener, body: &Bytes) -> Response {
+async fn listen(app: &App, mut listener: Listener, asked: &Asked) -> Response {
     let refusal = match listener.head(app.inner.patience).await {
         Some(Head::Answer(headers)) => {
             let body = futures::stream::unfold(listener, |mut listener| async {
@@ -136,7 +157,7 @@ async fn listen(app: &App, mut listener: Listener, body: &Bytes) -> Response {
         Some(Head::Refused(refusal)) => refusal,
         None => Refusal::SettlementPending,
     };
-    let mut response = app.refused(&refusal, body);
+    let mut response = app.refused(&refusal, Some(asked));
     if let Some(id) = listener
         .call()
         .and_then(|call| HeaderValue::try_from(call.to_string()).ok())

@@ -112,6 +112,7 @@ fn cors() -> CorsLayer {
         "access-control-expose-headers",
         "payment-retry",
         "payment-recovery",
+        "groat-rail",
         "openai-beta",
         "openai-organization",
         "openai-project",

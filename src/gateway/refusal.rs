@@ -1,23 +1,24 @@
 //! Each refusal with its fixed status and body, in the caller's own dialect.
 
+use super::chat::Asked;
 use super::{ApiError, App};
 use crate::call::Refusal;
+use crate::payment::Wish;
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
 use crate::router::UpstreamFailure;
 use alloy::primitives::Address;
 use axum::Json;
-use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 impl App {
-    /// Answers a refusal. A payment that is not good gets a fresh challenge for the same body.
-    pub(super) fn refused(&self, refusal: &Refusal, body: &Bytes) -> Response {
+    /// Answers a refusal. A payment that is not good gets a fresh challenge for what was asked.
+    pub(super) fn refused(&self, refusal: &Refusal, asked: Option<&Asked>) -> Response {
         self.inner.metrics.refused(name(refusal));
         let error = match refusal {
-            Refusal::Payment(reason) => return self.challenge_again(reason, body),
+            Refusal::Payment(reason) => return self.challenge_again(reason, asked),
             Refusal::SettlementFailed { reason, payer, version } => {
                 return self.settlement_failed(reason, *payer, *version);
             }
@@ -88,14 +89,24 @@ impl App {
         error.into_response()
     }
 
-    fn challenge_again(&self, reason: &PaymentRefusal, body: &Bytes) -> Response {
-        match self.inner.desk.quote(body) {
-            Ok(call) => self.challenge(&call, reason),
-            Err(Refusal::Payment(_)) => {
-                ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string())
-                    .into_response()
-            }
-            Err(other) => self.refused(&other, body),
+    fn challenge_again(&self, reason: &PaymentRefusal, asked: Option<&Asked>) -> Response {
+        let plain = || {
+            ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string())
+                .into_response()
+        };
+        let Some(asked) = asked else { return plain() };
+        let prepaid = matches!(
+            reason,
+            PaymentRefusal::UnsettledLimit | PaymentRefusal::PrepaidOnly
+        );
+        let wish = Wish {
+            prepaid,
+            ..asked.wish
+        };
+        match self.inner.desk.quote(&asked.body) {
+            Ok(call) => self.challenge(&call, wish, reason),
+            Err(Refusal::Payment(_)) => plain(),
+            Err(other) => self.refused(&other, None),
         }
     }
 

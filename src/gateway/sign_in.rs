@@ -3,6 +3,7 @@
 use super::App;
 use super::challenge::payment_required;
 use crate::money::Units;
+use crate::payment::Wish;
 use crate::protocol::siwx::{self, Expected, SiwxChallenge, SiwxError};
 use crate::protocol::x402::{PaymentRequired, ResourceInfo};
 use crate::protocol::{Network, Refusal as PaymentRefusal};
@@ -124,7 +125,11 @@ impl App {
                 mime_type: Some("application/json".to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
-            accepts: self.inner.desk.rails().offers(Units::ZERO, "", None),
+            accepts: self
+                .inner
+                .desk
+                .rails()
+                .offers(Units::ZERO, "", Wish::default()),
             extensions: Some([(siwx::KEY.to_owned(), extension)].into()),
         };
         payment_required(&required, &PaymentRefusal::PaymentRequired)

@@ -24,6 +24,9 @@ pub struct Authorized {
     pub stored: Value,
     /// Its share of what the payer owes unsettled; to be dropped once the settlement is known.
     pub reservation: Option<Reservation>,
+    /// Whether the answer's end should wait for the settlement: the payer's next payment will be
+    /// signed by what the chain says then.
+    pub end_waits: bool,
 }
 
 /// Why a payment is not taken.

@@ -1,7 +1,7 @@
 //! x402 `exact` by EIP-3009 (x402 scheme_exact_evm): checks in order of cost, the chain asked last.
 
 use super::authorized::{AuthorizeFailure, Authorized};
-use super::exposure::Exposure;
+use super::exposure::{Exposure, Full, Reservation, Settles};
 use super::rails::Payee;
 use super::stored::StoredTransfer;
 use crate::chain::{Preflight, RevertReason, Rpc, Transfer};
@@ -124,19 +124,47 @@ impl ExactRail {
                 AuthorizeFailure::Unknown
             })?;
         judge(&preflight, proof, transfer.value).map_err(AuthorizeFailure::Refused)?;
-        let reservation = self
-            .exposure
+        let (settle_when, reservation) = self
             .reserve(authorization.from, amount, preflight.balance)
-            .ok_or(AuthorizeFailure::Refused(Refusal::InsufficientBalance))?;
+            .map_err(|full| match full {
+                Full::Limit => Refusal::UnsettledLimit,
+                Full::Balance | Full::Permit => Refusal::InsufficientBalance,
+            })?;
         Ok(Authorized {
             rail: RailKind::Exact,
             payer: authorization.from,
             replay_key: self.replay_key(network, signed),
-            settle_when: self.settle_when,
+            settle_when,
             takes: Takes::Held,
             stored: StoredTransfer::of(&transfer, preflight.payer_has_code).to_json(),
             reservation: Some(reservation),
+            end_waits: false,
         })
+    }
+
+    /// A payer who owes too much for another call to be settled afterwards pays before this one.
+    fn reserve(
+        &self,
+        payer: Address,
+        amount: Units,
+        balance: U256,
+    ) -> Result<(SettleWhen, Reservation), Full> {
+        if self.settle_when == SettleWhen::After {
+            let exposure = &self.exposure;
+            match exposure.reserve(payer, amount, balance, Settles::Afterwards) {
+                Ok(reservation) => return Ok((SettleWhen::After, reservation)),
+                Err(Full::Limit) => {}
+                Err(full) => return Err(full),
+            }
+        }
+        let settle_when = match self.settle_when {
+            SettleWhen::After => SettleWhen::Before,
+            as_configured => as_configured,
+        };
+        let reservation = self
+            .exposure
+            .reserve(payer, amount, balance, Settles::First)?;
+        Ok((settle_when, reservation))
     }
 
     fn terms(&self, amount: Units) -> Terms {

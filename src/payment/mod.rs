@@ -7,11 +7,12 @@
 mod authorized;
 mod exact;
 mod exposure;
+mod permit2;
 mod rails;
 mod settlement;
 mod stored;
 
 pub use authorized::{AuthorizeFailure, Authorized, ledger_name};
 pub use exposure::Reservation;
-pub use rails::{Rails, payer, signature};
+pub use rails::{Rails, Wish, payer, signature};
 pub use settlement::{LedgerOutbox, Settlement, Settlements};

@@ -2,16 +2,18 @@
 
 use super::authorized::{AuthorizeFailure, Authorized};
 use super::exact::ExactRail;
-use super::exposure::Exposure;
+use super::exposure::{Exposure, Reservation, Settles};
+use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
 use crate::config::{AssetConfig, Config, RailKind};
-use crate::ledger::{Hold, ReplayKey, RequestHash};
+use crate::ledger::{CallState, Hold, ReplayKey, RequestHash, SettleWhen};
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
+use crate::protocol::permit2::eip2612;
 use crate::protocol::x402::{
-    Credential, Payload, Requirements, SettleResponse, Version, offer_matches,
+    Credential, Extensions, Payload, Requirements, SettleResponse, Version, offer_matches,
 };
-use crate::protocol::{Network, Refusal};
+use crate::protocol::{Network, Refusal, permit2};
 use alloy::primitives::Address;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -25,6 +27,15 @@ pub(super) struct Payee {
     pub(super) max_timeout_seconds: u64,
 }
 
+/// Which offers a caller is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// Only this rail's, when it is offered at all.
+    pub rail: Option<RailKind>,
+    /// Only such as are paid before the answer leaves.
+    pub prepaid: bool,
+}
+
 /// The rails; clones are the same.
 #[derive(Debug, Clone)]
 pub struct Rails {
@@ -35,11 +46,15 @@ pub struct Rails {
 struct Inner {
     payee: Payee,
     order: Vec<RailKind>,
+    exposure: Exposure,
     exact: ExactRail,
+    exact_permit2: Permit2Rail,
+    upto: Permit2Rail,
 }
 
 impl Rails {
-    /// The rails of a configuration; `relayer` is the account that will settle.
+    /// The rails of a configuration; `relayer` is the account that will settle, itself or through
+    /// the settler.
     pub fn new(config: &Config, rpc: &Rpc, relayer: Address) -> Self {
         let payee = Payee {
             network: Network::from_chain_id(config.chain.chain_id),
@@ -47,19 +62,39 @@ impl Rails {
             pay_to: config.payment.pay_to,
             max_timeout_seconds: config.payment.max_timeout_seconds,
         };
-        let exposure = Exposure::default();
+        let exposure = Exposure::new(config.exposure);
+        let (settle, contracts) = (config.payment.settle, &config.contracts);
         let exact = ExactRail::new(
             rpc.clone(),
             payee.clone(),
-            config.payment.settle,
+            settle,
             relayer,
-            exposure,
+            exposure.clone(),
+        );
+        let exact_permit2 = Permit2Rail::exact(
+            rpc.clone(),
+            payee.clone(),
+            contracts,
+            relayer,
+            settle,
+            exposure.clone(),
+        );
+        let facilitator = config.settler.address.unwrap_or(relayer);
+        let upto = Permit2Rail::upto(
+            rpc.clone(),
+            payee.clone(),
+            contracts,
+            facilitator,
+            exposure.clone(),
         );
         Self {
             inner: Arc::new(Inner {
                 payee,
                 order: config.payment.rails.clone(),
+                exposure,
                 exact,
+                exact_permit2,
+                upto,
             }),
         }
     }
@@ -75,20 +110,40 @@ impl Rails {
     }
 
     /// The offers of one amount at one price row, in the operator's order: the same for the same
-    /// two, always. A rail that the caller wishes for comes alone, if it is offered here.
-    pub fn offers(
-        &self,
-        amount: Units,
-        price_row: &str,
-        wish: Option<RailKind>,
-    ) -> Vec<Requirements> {
+    /// two, always. A rail that the caller wishes for comes alone, if it is offered here; a caller
+    /// who must pay beforehand is not offered what is settled afterwards.
+    pub fn offers(&self, amount: Units, price_row: &str, wish: Wish) -> Vec<Requirements> {
         let order = &self.inner.order;
-        let wish = wish.filter(|kind| order.contains(kind));
+        let wished = wish.rail.filter(|kind| order.contains(kind));
         order
             .iter()
-            .filter(|kind| wish.is_none_or(|wish| wish == **kind))
+            .filter(|kind| wished.is_none_or(|wished| wished == **kind))
+            .filter(|kind| !(wish.prepaid && **kind == RailKind::Upto))
             .filter_map(|kind| self.offer(*kind, amount, price_row))
             .collect()
+    }
+
+    /// The extensions that spare a payer the approval of Permit2, where a rail needs one.
+    pub fn sponsoring(&self) -> Extensions {
+        let by_permit2 = |kind: &RailKind| matches!(kind, RailKind::Upto | RailKind::ExactPermit2);
+        match self.inner.order.iter().any(by_permit2) {
+            true => [(eip2612::KEY.to_owned(), eip2612::advert())].into(),
+            false => Extensions::new(),
+        }
+    }
+
+    /// Counts what a call of an earlier life of the process still owes.
+    pub fn owed_again(&self, state: &CallState) -> Option<Reservation> {
+        let hold = &state.hold;
+        if hold.settle_when != SettleWhen::After {
+            return None;
+        }
+        let payer = hold.payer.parse().ok()?;
+        let settles = match super::stored::by_permit(hold) {
+            true => Settles::AfterwardsByPermit,
+            false => Settles::Afterwards,
+        };
+        Some(self.inner.exposure.count(payer, hold.held, settles))
     }
 
     /// Which rail's offer of this amount a credential accepted; version 1 echoes no price row.
@@ -118,6 +173,7 @@ impl Rails {
     pub fn replay_key(&self, credential: &Credential, _request: RequestHash) -> ReplayKey {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
+            Payload::Permit2(signed) => self.permit2(signed).replay_key(credential.network, signed),
         }
     }
 
@@ -142,6 +198,9 @@ impl Rails {
     ) -> Result<Proof, Refusal> {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.check(credential, signed, amount, now_s),
+            Payload::Permit2(signed) => self
+                .permit2(signed)
+                .check(credential, signed, amount, now_s),
         }
     }
 
@@ -165,6 +224,10 @@ impl Rails {
                     .authorize(credential.network, signed, amount, proof)
                     .await
             }
+            Payload::Permit2(signed) => {
+                let rail = self.permit2(signed);
+                rail.authorize(credential, signed, amount, proof).await
+            }
         }
     }
 
@@ -182,6 +245,10 @@ impl Rails {
             Payload::Eip3009(signed) => {
                 let exact = &self.inner.exact;
                 exact.check_terms(credential, signed, amount, now_s)
+            }
+            Payload::Permit2(signed) => {
+                let rail = self.permit2(signed);
+                rail.check_terms(credential, signed, amount, now_s)
             }
         };
         checked.err().unwrap_or(Refusal::NoMatchingOffer)
@@ -221,7 +288,16 @@ impl Rails {
     fn offer(&self, kind: RailKind, amount: Units, price_row: &str) -> Option<Requirements> {
         match kind {
             RailKind::Exact => Some(self.inner.exact.offer(amount, price_row)),
-            RailKind::ExactPermit2 | RailKind::Upto | RailKind::Channel => None,
+            RailKind::ExactPermit2 => Some(self.inner.exact_permit2.offer(amount, price_row)),
+            RailKind::Upto => Some(self.inner.upto.offer(amount, price_row)),
+            RailKind::Channel => None,
+        }
+    }
+
+    fn permit2(&self, signed: &permit2::Signed) -> &Permit2Rail {
+        match signed.authorization.witness.facilitator {
+            Some(_) => &self.inner.upto,
+            None => &self.inner.exact_permit2,
         }
     }
 }
@@ -230,6 +306,10 @@ impl Rails {
 fn kinds(payload: &Payload) -> &'static [RailKind] {
     match payload {
         Payload::Eip3009(_) => &[RailKind::Exact],
+        Payload::Permit2(signed) => match signed.authorization.witness.facilitator {
+            Some(_) => &[RailKind::Upto],
+            None => &[RailKind::ExactPermit2],
+        },
     }
 }
 
@@ -237,6 +317,7 @@ fn kinds(payload: &Payload) -> &'static [RailKind] {
 pub fn payer(credential: &Credential) -> Address {
     match &credential.payload {
         Payload::Eip3009(signed) => signed.authorization.from,
+        Payload::Permit2(signed) => signed.authorization.from,
     }
 }
 
@@ -244,6 +325,7 @@ pub fn payer(credential: &Credential) -> Address {
 pub fn signature(credential: &Credential) -> &[u8] {
     match &credential.payload {
         Payload::Eip3009(signed) => &signed.signature,
+        Payload::Permit2(signed) => &signed.signature,
     }
 }
 
@@ -251,6 +333,7 @@ pub fn signature(credential: &Credential) -> &[u8] {
 fn signed_amount(credential: &Credential) -> Option<Units> {
     let value = match &credential.payload {
         Payload::Eip3009(signed) => signed.authorization.value,
+        Payload::Permit2(signed) => signed.authorization.permitted.amount,
     };
     u128::try_from(value).ok().map(Units::from_atomic)
 }

@@ -45,6 +45,7 @@ struct Inner {
     relayer: Relayer,
     payout: Option<Relayer>,
     asset: Address,
+    settler: Option<Address>,
     waiting: Waiting,
     metrics: Arc<Metrics>,
 }
@@ -55,7 +56,7 @@ impl Settlements {
     /// Binds lanes to a ledger. `settled` is told of every call whose settlement has news.
     pub fn new(
         ledger: &Ledger,
-        asset: Address,
+        (asset, settler): (Address, Option<Address>),
         (relayer, events): (Relayer, mpsc::Receiver<LaneEvent>),
         payout: Option<(Relayer, mpsc::Receiver<LaneEvent>)>,
         metrics: &Arc<Metrics>,
@@ -78,6 +79,7 @@ impl Settlements {
                 relayer,
                 payout,
                 asset,
+                settler,
                 waiting,
                 metrics: Arc::clone(metrics),
             }),
@@ -87,7 +89,7 @@ impl Settlements {
     /// Settles a held call and waits for the outcome, however long the chain takes.
     pub async fn settle_call(&self, state: &CallState) -> Settlement {
         let outcome = self.wait_for(&state.hold.call.to_string());
-        let Some(job) = call_job(state) else {
+        let Some(job) = call_job(state, self.inner.settler) else {
             return Settlement::Failed {
                 reason: "the stored authorization cannot be read".to_owned(),
             };
@@ -119,7 +121,9 @@ impl Settlements {
         if voided && state.settlement.broadcast().is_none() {
             return;
         }
-        let Some((job, settled)) = call_job(state).zip(settled(&state.settlement)) else {
+        let Some((job, settled)) =
+            call_job(state, self.inner.settler).zip(settled(&state.settlement))
+        else {
             return tracing::error!(call = %state.hold.call, "a stored settlement cannot be read");
         };
         watch(&self.inner.relayer, job, &state.settlement, settled).await;
@@ -324,6 +328,9 @@ impl Listener {
             return;
         };
         self.record(&entity, entry).await;
+        if let (EntityId::Call(call), Some(Settlement::Failed { .. })) = (&entity, &outcome) {
+            self.count_loss(call).await;
+        }
         pass(Failpoint::SettleConfirmed);
         if let Some(outcome) = outcome {
             let waiters = {
@@ -338,6 +345,18 @@ impl Listener {
         if let EntityId::Call(call) = entity {
             // The receiver only stops when the gateway does.
             let _ = self.settled.send(call).await;
+        }
+    }
+
+    /// What was answered and charged, and will not be paid, is the operator's loss.
+    async fn count_loss(&self, call: &CallId) {
+        let Ok(Some(state)) = self.ledger.call(call).await else {
+            return;
+        };
+        let charged = state.charged();
+        if !charged.is_zero() {
+            tracing::error!(%call, payer = state.hold.payer, %charged, "answered, but the settlement failed: this call is a loss");
+            self.metrics.lost(&state.hold.rail, charged.atomic());
         }
     }
 

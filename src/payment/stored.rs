@@ -2,7 +2,8 @@
 
 use super::authorized::ledger_name;
 use crate::chain::bindings::IEip3009Token;
-use crate::chain::{Authorization, Expect, Job, Transfer};
+use crate::chain::bindings::{Eip2612Permit, ISettler};
+use crate::chain::{Authorization, Expect, Job, PermitTransfer, Transfer, settler};
 use crate::config::RailKind;
 use crate::ledger::{CallState, Hold, WithdrawalId, WithdrawalState};
 use alloy::primitives::{Address, B256, Bytes, U256};
@@ -75,6 +76,158 @@ impl StoredTransfer {
     }
 }
 
+/// A permit of Permit2's and its signature, as the proxy takes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoredPermit {
+    permit2: Address,
+    proxy: Address,
+    to: Address,
+    amount: U256,
+    nonce: U256,
+    deadline: U256,
+    valid_after: U256,
+    facilitator: Option<Address>,
+    settling_signature: Bytes,
+    digest: B256,
+    permit2612: Option<StoredPermit2612>,
+    /// A block at which the nonce was unspent.
+    after_block: u64,
+}
+
+/// An EIP-2612 permit that sets Permit2's allowance first.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct StoredPermit2612 {
+    value: U256,
+    deadline: U256,
+    r: B256,
+    s: B256,
+    v: u8,
+}
+
+impl StoredPermit {
+    pub(super) fn of(transfer: &PermitTransfer, after_block: u64) -> Self {
+        Self {
+            permit2: transfer.permit2,
+            proxy: transfer.proxy,
+            to: transfer.to,
+            amount: transfer.amount,
+            nonce: transfer.nonce,
+            deadline: transfer.deadline,
+            valid_after: transfer.valid_after,
+            facilitator: transfer.facilitator,
+            settling_signature: transfer.signature.clone(),
+            digest: transfer.digest,
+            permit2612: transfer.permit2612.as_ref().map(|permit| StoredPermit2612 {
+                value: permit.value,
+                deadline: permit.deadline,
+                r: permit.r,
+                s: permit.s,
+                v: permit.v,
+            }),
+            after_block,
+        }
+    }
+
+    /// The record of a hold, with the signature as it came: a copy of the credential is known by it.
+    pub(super) fn to_json(&self, signature: &[u8]) -> Value {
+        let mut record = serde_json::json!(self);
+        if let Some(record) = record.as_object_mut() {
+            let signature = Bytes::copy_from_slice(signature);
+            record.insert("signature".to_owned(), serde_json::json!(signature));
+        }
+        record
+    }
+
+    /// Whether its payment hung on an allowance that comes with it.
+    pub(super) fn by_permit(&self) -> bool {
+        self.permit2612.is_some()
+    }
+
+    fn transfer(self, asset: Address, owner: Address) -> PermitTransfer {
+        PermitTransfer {
+            permit2: self.permit2,
+            proxy: self.proxy,
+            asset,
+            owner,
+            to: self.to,
+            amount: self.amount,
+            nonce: self.nonce,
+            deadline: self.deadline,
+            valid_after: self.valid_after,
+            facilitator: self.facilitator,
+            signature: self.settling_signature,
+            digest: self.digest,
+            permit2612: self.permit2612.map(|permit| Eip2612Permit {
+                value: permit.value,
+                deadline: permit.deadline,
+                r: permit.r,
+                s: permit.s,
+                v: permit.v,
+            }),
+        }
+    }
+
+    /// The transaction that moves `value`: by the key that was quoted, or by the settler if that was.
+    fn job(self, hold: &Hold, value: U256, settler: Option<Address>) -> Option<Job> {
+        let asset: Address = hold.asset.parse().ok()?;
+        let from: Address = hold.payer.parse().ok()?;
+        let after_block = self.after_block;
+        let transfer = self.transfer(asset, from);
+        let call = transfer.calldata(value);
+        let expect = Expect::Transfer {
+            asset,
+            from,
+            to: transfer.to,
+            value,
+        };
+        let id = hold.call.to_string();
+        if settler.is_some() && transfer.facilitator == settler {
+            let batch = batch_of(&id);
+            let item = ISettler::Item {
+                token: asset,
+                gasLimit: U256::from(ITEM_GAS),
+                data: call,
+            };
+            return Some(Job {
+                id,
+                to: settler?,
+                calldata: settler::calldata(batch, vec![item]),
+                expect,
+                // The search for a payment does not look into the settler's calls.
+                authorization: None,
+                gas_limit_max: None,
+            });
+        }
+        Some(Job {
+            id,
+            to: transfer.proxy,
+            calldata: call,
+            expect,
+            authorization: Some(Authorization::Permit2 {
+                permit2: transfer.permit2,
+                owner: from,
+                nonce: transfer.nonce,
+                after_block,
+            }),
+            gas_limit_max: None,
+        })
+    }
+}
+
+/// The most gas that one payment through the settler may use; twice what a wallet's costs.
+const ITEM_GAS: u64 = 250_000;
+
+/// The settler's word for a batch.
+pub(super) fn batch_of(id: &str) -> B256 {
+    alloy::primitives::keccak256(id)
+}
+
+/// Whether a hold's payment hung on an allowance that comes with it.
+pub(super) fn by_permit(hold: &Hold) -> bool {
+    serde_json::from_value::<StoredPermit>(hold.authorization.clone())
+        .is_ok_and(|stored| stored.by_permit())
+}
+
 /// The signature a hold was made with.
 pub(super) fn signature(hold: &Hold) -> Option<Bytes> {
     let signature = hold.authorization.get("signature")?;
@@ -82,13 +235,16 @@ pub(super) fn signature(hold: &Hold) -> Option<Bytes> {
 }
 
 /// The transaction that settles a call by itself; `None` for a stored payment that cannot be read.
-pub(super) fn call_job(state: &CallState) -> Option<Job> {
+pub(super) fn call_job(state: &CallState, settler: Option<Address>) -> Option<Job> {
     let hold = &state.hold;
-    if hold.rail != ledger_name(RailKind::Exact) {
-        return None;
+    let record = hold.authorization.clone();
+    if hold.rail == ledger_name(RailKind::Exact) {
+        let stored: StoredTransfer = serde_json::from_value(record).ok()?;
+        return stored.job(hold);
     }
-    let stored: StoredTransfer = serde_json::from_value(hold.authorization.clone()).ok()?;
-    stored.job(hold)
+    let value = U256::from(state.settlement_amount()?.atomic());
+    let stored: StoredPermit = serde_json::from_value(record).ok()?;
+    stored.job(hold, value, settler)
 }
 
 /// The transaction that pays out a withdrawal.

@@ -119,6 +119,16 @@ pub enum Refusal {
     /// The payment identifier was used for a different request.
     #[error("This payment identifier was used for a different request. Use a new one.")]
     PaymentIdConflict,
+    /// The payer owes as much as is allowed before it is settled.
+    #[error(
+        "Too much is owed and not settled yet for another payment of this kind. Wait for the settlements, or pay by an offer that is settled beforehand."
+    )]
+    UnsettledLimit,
+    /// The payer left a call unpaid.
+    #[error(
+        "A payment of this wallet failed after its call was answered. Pay by an offer that is settled beforehand."
+    )]
+    PrepaidOnly,
     /// A payment by Permit2 was refused.
     #[error(transparent)]
     Permit2(#[from] permit2::Refused),
@@ -159,6 +169,8 @@ impl Refusal {
             Self::TransactionFailed => "invalid_exact_evm_transaction_failed",
             Self::TransferEvent => "invalid_exact_evm_transfer_event_mismatch",
             Self::SettlementPending => "settlement_pending",
+            Self::UnsettledLimit => "unsettled_limit_reached",
+            Self::PrepaidOnly => "prepaid_payment_required",
             Self::PaymentIdMissing => "payment_identifier_required",
             Self::PaymentIdInvalid => "payment_identifier_invalid",
             Self::PaymentIdConflict => "payment_identifier_conflict",

@@ -22,6 +22,8 @@ pub struct Metrics {
     cache_saving_pusd: Counter,
     over_quote: Family<ModelLabels, Counter>,
     settlements: Family<OutcomeLabels, Counter>,
+    losses: Family<RailLabels, Counter>,
+    lost: Family<RailLabels, Counter>,
     calls_running: Gauge,
     first_byte_seconds: Histogram,
     settlement_seconds: Histogram,
@@ -50,6 +52,11 @@ struct TokenLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RailLabels {
+    rail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
 }
@@ -68,6 +75,8 @@ impl Default for Metrics {
             cache_saving_pusd: Counter::default(),
             over_quote: Family::default(),
             settlements: Family::default(),
+            losses: Family::default(),
+            lost: Family::default(),
             calls_running: Gauge::default(),
             first_byte_seconds: seconds(),
             settlement_seconds: seconds(),
@@ -130,6 +139,16 @@ impl Metrics {
             self.settlements.clone(),
         );
         r.register(
+            "losses",
+            "Calls that were answered and will not be paid, by rail",
+            self.losses.clone(),
+        );
+        r.register(
+            "lost_units",
+            "Charged and lost, in the asset's atomic units, by rail",
+            self.lost.clone(),
+        );
+        r.register(
             "calls_running",
             "Calls under way",
             self.calls_running.clone(),
@@ -184,6 +203,16 @@ impl Metrics {
             outcome,
         };
         self.calls.get_or_create(&labels).inc();
+    }
+
+    /// Counts a call that was answered and charged, and will not be paid.
+    pub fn lost(&self, rail: &str, units: u128) {
+        let labels = RailLabels {
+            rail: rail.to_owned(),
+        };
+        self.losses.get_or_create(&labels).inc();
+        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        self.lost.get_or_create(&labels).inc_by(units);
     }
 
     /// Counts the tokens of one class on a bill.

@@ -3,7 +3,7 @@ use crate::json::{JsonError, Object};
 use crate::protocol::eip3009::{self, Authorization};
 use crate::protocol::header::{self, HEADER_LIMITS};
 use crate::protocol::payment_identifier::{self, PaymentId};
-use crate::protocol::{Network, Refusal};
+use crate::protocol::{Network, Refusal, permit2};
 use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -56,6 +56,8 @@ pub struct Credential {
 pub enum Payload {
     /// `exact` by EIP-3009, in both versions.
     Eip3009(eip3009::Signed),
+    /// `exact` by Permit2, and `upto`; version 2 only.
+    Permit2(Box<permit2::Signed>),
 }
 
 /// Reads the payment header of `version`: strict base64, bounded JSON, no key twice.
@@ -76,18 +78,26 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
         None => (text(&top, "scheme")?, text(&top, "network")?),
         Some(accepted) => (member(accepted, "scheme")?, member(accepted, "network")?),
     };
-    if scheme != EXACT {
-        return Err(Refusal::UnsupportedScheme(
-            scheme.chars().take(64).collect(),
-        ));
-    }
     let network = match version {
         Version::V1 => Network::from_v1_name(&network),
         Version::V2 => network.parse().ok(),
     }
     .ok_or(Refusal::Network)?;
     let payload = object(require(&top, "payload")?.as_bytes())?;
-    let payload = Payload::Eip3009(exact_payload(&payload)?);
+    let payload = match (scheme.as_str(), version) {
+        (EXACT, _) if payload.raw("permit2Authorization").is_none() => {
+            Payload::Eip3009(exact_payload(&payload)?)
+        }
+        (EXACT | permit2::UPTO, Version::V2) => {
+            Payload::Permit2(Box::new(permit2::parse_payload(&payload)?))
+        }
+        (EXACT, Version::V1) => return Err(Refusal::UnsupportedPayload),
+        _ => {
+            return Err(Refusal::UnsupportedScheme(
+                scheme.chars().take(64).collect(),
+            ));
+        }
+    };
     let extensions: Extensions = top
         .get("extensions")
         .map_err(malformed)?
