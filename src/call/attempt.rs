@@ -62,7 +62,7 @@ impl Attempt {
         let hold = hold(&shared, id, &call, &credential, &authorized);
         shared.registry().calls.insert(id, Arc::clone(&running));
         match shared.ledger.hold(hold).await {
-            Ok(()) => running.held(id),
+            Ok(_) => running.held(id),
             Err(
                 HoldRefused::Taken { call: taken, .. }
                 | HoldRefused::PaymentIdTaken { call: taken, .. },
@@ -157,6 +157,7 @@ fn hold(
         quote_output_max: call.quote.output_tokens_max,
         settle_when: authorized.settle_when,
         takes: authorized.takes,
+        channel: authorized.channel.clone(),
         authorization: authorized.stored.clone(),
         stream: call.stream,
         at_ms: now_ms(),

@@ -65,7 +65,7 @@ impl Task {
         pass(Failpoint::Hold);
         let early = match self.settle_when {
             SettleWhen::Before => Some(self.settled_before().await?),
-            SettleWhen::OnFirstByte | SettleWhen::After => None,
+            SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => None,
         };
         self.record(Event::Forwarded { at_ms: now_ms() }).await?;
         pass(Failpoint::Forward);

@@ -1,31 +1,17 @@
 //! What commands do to the ledger, staged in memory until one commit makes all of it durable.
 
-use super::error::{HoldRefused, LedgerError};
+use super::error::LedgerError;
 use super::keys;
 use super::log::LogEntry;
-use super::machine::{
-    CallId, CallState, Credit, CreditKey, EntityId, Event, Hold, ReplayKey, Withdrawal,
-    WithdrawalId, WithdrawalState,
-};
+use super::machine::{EntityId, Event};
 use super::store::{Head, Pair, RECORD_BYTES_MAX, Store, StoreError, Write};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many pairs are asked of the store at a time.
 const PAGE: usize = 1000;
-
-/// A payer's credit in one asset on one chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreditEntry {
-    /// Whose, where, in what.
-    #[serde(flatten)]
-    pub key: CreditKey,
-    /// How much.
-    #[serde(flatten)]
-    pub credit: Credit,
-}
 
 /// Staged writes over a store. A command stages nothing until nothing can fail any more, so a
 /// refused command leaves no trace in the batch it shares with others.
@@ -48,6 +34,15 @@ pub(super) struct Staged {
     pub(super) store_failed: bool,
 }
 
+/// What one event changes: the state of what it happened to, and the records beside that.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) id: EntityId,
+    pub(super) state: Vec<u8>,
+    pub(super) open: bool,
+    pub(super) beside: Vec<Pair>,
+}
+
 impl<'a> Batch<'a> {
     /// An empty batch after `head`.
     pub(super) fn new(store: &'a dyn Store, head: Head, writable: bool) -> Self {
@@ -60,114 +55,6 @@ impl<'a> Batch<'a> {
             writable,
             store_failed: Cell::new(false),
         }
-    }
-
-    /// Takes a credential: claims its replay key and payment identifier and starts the call.
-    pub(super) fn hold(&mut self, hold: Hold) -> Result<(), HoldRefused> {
-        self.writable()?;
-        if let Some(state) = self.by_replay_key(&hold.replay_key)? {
-            return Err(HoldRefused::Taken {
-                call: state.hold.call,
-                request: state.hold.request,
-                summary: state.summary(),
-            });
-        }
-        if let Some(key) = &hold.payment_id
-            && let Some(state) = self.by_payment_id(key)?
-        {
-            return Err(HoldRefused::PaymentIdTaken {
-                call: state.hold.call,
-                request: state.hold.request,
-                summary: state.summary(),
-            });
-        }
-        let (call, replay_key, payment_id) = (hold.call, hold.replay_key, hold.payment_id);
-        let before = self.call(&call)?;
-        let event = Event::Held(Box::new(hold));
-        let state = CallState::apply(before.as_ref(), &event)?;
-        self.append_call(call, None, &state, &event)?;
-        let id = call.to_string().into_bytes();
-        self.put(keys::replay(&replay_key), id.clone());
-        if let Some(key) = payment_id {
-            self.put(keys::payment_id(&key), id);
-        }
-        Ok(())
-    }
-
-    /// Records what happened to a call that is already held.
-    pub(super) fn record(&mut self, id: CallId, event: &Event) -> Result<CallState, LedgerError> {
-        self.writable()?;
-        let before = self
-            .call(&id)?
-            .ok_or(LedgerError::Unknown(EntityId::Call(id)))?;
-        let state = CallState::apply(Some(&before), event)?;
-        self.append_call(id, Some(&before), &state, event)?;
-        Ok(state)
-    }
-
-    /// Takes credit for a payout; refused when there is not enough.
-    pub(super) fn request_withdrawal(
-        &mut self,
-        withdrawal: Withdrawal,
-    ) -> Result<WithdrawalState, LedgerError> {
-        self.writable()?;
-        let id = withdrawal.id;
-        let before = self.withdrawal(&id)?;
-        let event = Event::WithdrawalRequested(withdrawal);
-        let state = WithdrawalState::apply(before.as_ref(), &event)?;
-        let available = self.credit(&state.credit_key()?)?.spendable();
-        if state.withdrawal.amount > available {
-            return Err(LedgerError::InsufficientCredit { available });
-        }
-        self.append_withdrawal(id, None, &state, &event)?;
-        Ok(state)
-    }
-
-    /// Records what happened to a payout.
-    pub(super) fn record_withdrawal(
-        &mut self,
-        id: WithdrawalId,
-        event: &Event,
-    ) -> Result<WithdrawalState, LedgerError> {
-        self.writable()?;
-        let unknown = LedgerError::Unknown(EntityId::Withdrawal(id));
-        let before = self.withdrawal(&id)?.ok_or(unknown)?;
-        let state = WithdrawalState::apply(Some(&before), event)?;
-        self.append_withdrawal(id, Some(&before), &state, event)?;
-        Ok(state)
-    }
-
-    /// A call's state.
-    pub(super) fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
-        self.read(&keys::state(&EntityId::Call(*id)))
-    }
-
-    /// The call a credential bought.
-    pub(super) fn by_replay_key(&self, key: &ReplayKey) -> Result<Option<CallState>, LedgerError> {
-        self.indexed(&keys::replay(key))
-    }
-
-    /// The call a payment identifier was used for.
-    pub(super) fn by_payment_id(&self, key: &ReplayKey) -> Result<Option<CallState>, LedgerError> {
-        self.indexed(&keys::payment_id(key))
-    }
-
-    /// A withdrawal's state.
-    pub(super) fn withdrawal(
-        &self,
-        id: &WithdrawalId,
-    ) -> Result<Option<WithdrawalState>, LedgerError> {
-        self.read(&keys::state(&EntityId::Withdrawal(*id)))
-    }
-
-    /// All calls with something left to do, in the order of their ids.
-    pub(super) fn open_calls(&self) -> Result<Vec<CallState>, LedgerError> {
-        self.open_states(keys::OPEN_CALLS)
-    }
-
-    /// All withdrawals with something left to do, in the order of their ids.
-    pub(super) fn open_withdrawals(&self) -> Result<Vec<WithdrawalState>, LedgerError> {
-        self.open_states(keys::OPEN_WITHDRAWALS)
     }
 
     /// Everything that one of the newest `entries` log entries says was confirmed on chain.
@@ -190,12 +77,6 @@ impl<'a> Batch<'a> {
                 after = entry.seq;
             }
         }
-    }
-
-    /// All credits of a payer.
-    pub(super) fn credits(&self, payer: &str) -> Result<Vec<CreditEntry>, LedgerError> {
-        let pairs = self.scan(&keys::credits_of(payer), usize::MAX)?;
-        pairs.iter().map(|(_, value)| decode(value)).collect()
     }
 
     /// Up to `limit` committed log entries after number `after`, as their stored JSON texts.
@@ -297,62 +178,19 @@ impl<'a> Batch<'a> {
         self.staged.insert(key, None);
     }
 
-    fn append_call(
-        &mut self,
-        id: CallId,
-        before: Option<&CallState>,
-        state: &CallState,
-        event: &Event,
-    ) -> Result<(), LedgerError> {
-        let old = before.map_or(Ok(Credit::default()), CallState::credit)?;
-        let step = (state.credit_key()?, old, state.credit()?);
-        self.append(
-            EntityId::Call(id),
-            event,
-            encode(state)?,
-            state.open(),
-            &step,
-        )
-    }
-
-    fn append_withdrawal(
-        &mut self,
-        id: WithdrawalId,
-        before: Option<&WithdrawalState>,
-        state: &WithdrawalState,
-        event: &Event,
-    ) -> Result<(), LedgerError> {
-        let old = before.map_or(Ok(Credit::default()), WithdrawalState::credit)?;
-        let step = (state.credit_key()?, old, state.credit()?);
-        self.append(
-            EntityId::Withdrawal(id),
-            event,
-            encode(state)?,
-            state.open(),
-            &step,
-        )
-    }
-
-    /// One event: its log entry, the state it leads to, the open index and the payer's credit.
-    fn append(
-        &mut self,
-        id: EntityId,
-        event: &Event,
-        state: Vec<u8>,
-        open: bool,
-        (key, old, new): &(CreditKey, Credit, Credit),
-    ) -> Result<(), LedgerError> {
-        let credit = if old == new {
-            None
-        } else {
-            let key = key.clone();
-            let credit = self.credit(&key)?.moved(old, new)?;
-            Some((keys::credit(&key), encode(&CreditEntry { key, credit })?))
-        };
+    /// Stages one event and everything it changes, or nothing.
+    pub(super) fn append(&mut self, event: &Event, change: Change) -> Result<(), LedgerError> {
+        let Change {
+            id,
+            state,
+            open,
+            beside,
+        } = change;
         let entry = LogEntry::after(self.head, id, event)
             .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
         let text = encode(&entry)?;
-        if text.len() > RECORD_BYTES_MAX || state.len() > RECORD_BYTES_MAX {
+        let long = |record: &Vec<u8>| record.len() > RECORD_BYTES_MAX;
+        if long(&text) || long(&state) || beside.iter().any(|(_, value)| long(value)) {
             return Err(LedgerError::TooLarge);
         }
         self.head = entry.head();
@@ -363,32 +201,17 @@ impl<'a> Batch<'a> {
         } else {
             self.delete(keys::open(&id));
         }
-        if let Some((key, value)) = credit {
+        for (key, value) in beside {
             self.put(key, value);
         }
         Ok(())
     }
 
-    fn credit(&self, key: &CreditKey) -> Result<Credit, LedgerError> {
-        let entry: Option<CreditEntry> = self.read(&keys::credit(key))?;
-        Ok(entry.map_or_else(Credit::default, |entry| entry.credit))
-    }
-
-    fn indexed(&self, key: &[u8]) -> Result<Option<CallState>, LedgerError> {
-        let Some(id) = self.bytes_of(key)? else {
-            return Ok(None);
-        };
-        let id = std::str::from_utf8(&id)
-            .ok()
-            .and_then(|id| id.parse::<CallId>().ok());
-        let id = id.ok_or_else(|| LedgerError::Corrupt("an index names no call".to_owned()))?;
-        match self.call(&id)? {
-            Some(state) => Ok(Some(state)),
-            None => Err(LedgerError::Corrupt(format!("{id} is indexed but missing"))),
-        }
-    }
-
-    fn open_states<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, LedgerError> {
+    /// The states of everything whose entry in the open index begins with `prefix`, in id order.
+    pub(super) fn open_states<T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+    ) -> Result<Vec<T>, LedgerError> {
         let mut states = Vec::new();
         for (key, _) in self.scan(prefix, usize::MAX)? {
             let id = std::str::from_utf8(key.get(keys::OPEN.len()..).unwrap_or_default());

@@ -1,6 +1,9 @@
-use super::machine::{CallId, CallSummary, EntityId, RequestHash, TransitionError};
+use super::machine::{
+    CallId, CallSummary, ChannelId, ChannelState, EntityId, RequestHash, TransitionError,
+};
 use super::store::StoreError;
 use crate::money::{AmountError, Units};
+use crate::protocol::channel::Unfit;
 
 /// Why the ledger did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +23,8 @@ pub enum LedgerError {
         /// What could be withdrawn.
         available: Units,
     },
-    /// The answer or event is longer than the ledger keeps (16 MiB, 64 KiB); nothing was recorded.
+    /// The answer, event or operation is longer than the ledger keeps (16 MiB, 64 KiB, 32 KiB);
+    /// nothing was recorded.
     #[error("the record is too long to keep")]
     TooLarge,
     /// A stored record cannot be read.
@@ -35,7 +39,7 @@ impl From<AmountError> for LedgerError {
 }
 
 /// Why a credential was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefused {
     /// The credential already bought a call: the same one if the request is the same.
     #[error("the credential was already used for {call}")]
@@ -57,6 +61,17 @@ pub enum HoldRefused {
         /// How far that call has come.
         summary: CallSummary,
     },
+    /// The call's channel does not pay for it; nothing was recorded.
+    #[error("the channel does not pay for this call: {unfit:?}")]
+    Channel {
+        /// Why.
+        unfit: Unfit,
+        /// The very state that refused.
+        state: Box<ChannelState>,
+    },
+    /// The call's channel was never taken into the books; nothing was recorded.
+    #[error("{0} is not in the ledger")]
+    UnknownChannel(ChannelId),
     /// The hold breaks a rule of the machine; nothing was recorded.
     #[error(transparent)]
     Illegal(#[from] TransitionError),
@@ -73,6 +88,7 @@ impl From<LedgerError> for HoldRefused {
         match error {
             LedgerError::Refused(error) => Self::Illegal(error),
             LedgerError::TooLarge => Self::TooLarge,
+            LedgerError::Unknown(EntityId::Channel(id)) => Self::UnknownChannel(id),
             _ => Self::Unavailable,
         }
     }

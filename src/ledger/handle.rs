@@ -1,13 +1,17 @@
 use super::answer::{Answer, PURGE_PAGE};
-use super::batch::{Batch, CreditEntry};
+use super::batch::Batch;
 use super::book::Book;
 use super::error::{ExportError, HoldRefused, LedgerError, OpenError};
 use super::machine::{
-    CallId, CallState, EntityId, Event, Hold, ReplayKey, Withdrawal, WithdrawalId, WithdrawalState,
+    CallId, CallState, ChannelId, ChannelOnChain, ChannelOpening, ChannelState, CreditKey,
+    EntityId, Event, Hold, Operation, OperationId, OperationState, ReplayKey, Standing, Withdrawal,
+    WithdrawalId, WithdrawalState,
 };
+use super::payouts::CreditEntry;
 use super::store::Store;
 use super::verify::{self, VerifyReport};
 use super::writer::{self, Message, QUEUE_JOBS_MAX, Reply};
+use crate::money::Units;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -35,11 +39,15 @@ pub struct OpenItems {
     pub calls: Vec<CallState>,
     /// Payouts that are neither confirmed nor failed.
     pub withdrawals: Vec<WithdrawalState>,
+    /// Operations that are neither confirmed nor failed.
+    pub operations: Vec<OperationState>,
     /// Calls whose settlement was confirmed lately, open or not: a reorganisation may undo what is
     /// not deep yet.
     pub settled_calls: Vec<CallState>,
     /// Payouts that were confirmed lately.
     pub settled_withdrawals: Vec<WithdrawalState>,
+    /// Operations that were confirmed lately.
+    pub settled_operations: Vec<OperationState>,
 }
 
 impl Ledger {
@@ -51,8 +59,10 @@ impl Ledger {
         let mut open = OpenItems {
             calls: batch.open_calls()?,
             withdrawals: batch.open_withdrawals()?,
+            operations: batch.open_operations()?,
             settled_calls: Vec::new(),
             settled_withdrawals: Vec::new(),
+            settled_operations: Vec::new(),
         };
         for id in batch.confirmed_lately(LATELY_ENTRIES)? {
             match id {
@@ -65,6 +75,12 @@ impl Ledger {
                     open.settled_withdrawals
                         .extend(batch.withdrawal(&id)?.filter(settled));
                 }
+                EntityId::Operation(id) => {
+                    let settled = |operation: &OperationState| operation.settlement.is_confirmed();
+                    open.settled_operations
+                        .extend(batch.operation(&id)?.filter(settled));
+                }
+                EntityId::Channel(_) => {}
             }
         }
         drop(batch);
@@ -83,8 +99,9 @@ impl Ledger {
         Ok((ledger, open))
     }
 
-    /// Takes a credential for a call, once; durable when this returns.
-    pub async fn hold(&self, hold: Hold) -> Result<(), HoldRefused> {
+    /// Takes a credential for a call, once; durable when this returns. A call on a channel is taken
+    /// only if the channel pays for it, and the channel is returned as it is then.
+    pub async fn hold(&self, hold: Hold) -> Result<Option<ChannelState>, HoldRefused> {
         self.ask(move |batch| batch.hold(hold)).await
     }
 
@@ -109,6 +126,47 @@ impl Ledger {
         event: Event,
     ) -> Result<WithdrawalState, LedgerError> {
         self.ask(move |batch| batch.record_withdrawal(id, &event))
+            .await
+    }
+
+    /// Takes a channel into the books, of which `charged_before` was charged already by its payer's
+    /// word, or sees a known one again; durable when this returns.
+    pub async fn open_channel(
+        &self,
+        opening: ChannelOpening,
+        on_chain: ChannelOnChain,
+        charged_before: Units,
+    ) -> Result<ChannelState, LedgerError> {
+        self.ask(move |batch| batch.open_channel(opening, on_chain, charged_before))
+            .await
+    }
+
+    /// Records what a channel's contract says of it now; durable when this returns.
+    pub async fn observe_channel(
+        &self,
+        id: ChannelId,
+        on_chain: ChannelOnChain,
+    ) -> Result<ChannelState, LedgerError> {
+        self.ask(move |batch| batch.observe_channel(id, on_chain))
+            .await
+    }
+
+    /// Wants a transaction that is no single call's own; durable when this returns.
+    pub async fn request_operation(
+        &self,
+        operation: Operation,
+    ) -> Result<OperationState, LedgerError> {
+        self.ask(move |batch| batch.request_operation(operation))
+            .await
+    }
+
+    /// Records what happened to an operation and returns its new state; durable when this returns.
+    pub async fn record_operation(
+        &self,
+        id: OperationId,
+        event: Event,
+    ) -> Result<OperationState, LedgerError> {
+        self.ask(move |batch| batch.record_operation(id, event))
             .await
     }
 
@@ -147,6 +205,40 @@ impl Ledger {
     /// All payouts with something left to do.
     pub async fn open_withdrawals(&self) -> Result<Vec<WithdrawalState>, LedgerError> {
         self.ask(|batch| batch.open_withdrawals()).await
+    }
+
+    /// All operations with something left to do.
+    pub async fn open_operations(&self) -> Result<Vec<OperationState>, LedgerError> {
+        self.ask(|batch| batch.open_operations()).await
+    }
+
+    /// An operation's state.
+    pub async fn operation(&self, id: &OperationId) -> Result<Option<OperationState>, LedgerError> {
+        let id = *id;
+        self.ask(move |batch| batch.operation(&id)).await
+    }
+
+    /// A channel's account.
+    pub async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelState>, LedgerError> {
+        let id = *id;
+        self.ask(move |batch| batch.channel(&id)).await
+    }
+
+    /// All channels.
+    pub async fn channels(&self) -> Result<Vec<ChannelState>, LedgerError> {
+        self.ask(|batch| batch.channels()).await
+    }
+
+    /// All channels of a payer (0x address, lowercase).
+    pub async fn channels_of(&self, payer: &str) -> Result<Vec<ChannelState>, LedgerError> {
+        let payer = payer.to_owned();
+        self.ask(move |batch| batch.channels_of(&payer)).await
+    }
+
+    /// How a payer has paid what was charged after the fact.
+    pub async fn standing(&self, key: &CreditKey) -> Result<Standing, LedgerError> {
+        let key = key.clone();
+        self.ask(move |batch| batch.standing(&key)).await
     }
 
     /// All credits of a payer (0x address, lowercase).

@@ -1,6 +1,6 @@
 //! The layout of the one key space: a letter, a slash, and what it is found by.
 
-use super::machine::{CallId, CreditKey, EntityId, ReplayKey};
+use super::machine::{CallId, ChannelId, CreditKey, EntityId, ReplayKey};
 
 /// The event log, by number.
 pub(super) const LOG: &[u8] = b"e/";
@@ -8,18 +8,28 @@ pub(super) const LOG: &[u8] = b"e/";
 pub(super) const CALLS: &[u8] = b"c/";
 /// Withdrawals, by id.
 pub(super) const WITHDRAWALS: &[u8] = b"w/";
+/// Channels' accounts, by id.
+pub(super) const CHANNELS: &[u8] = b"n/";
+/// Channel ids, by payer.
+pub(super) const PAYER_CHANNELS: &[u8] = b"y/";
+/// Operations, by id.
+pub(super) const OPERATIONS: &[u8] = b"t/";
 /// Call ids, by replay key.
 pub(super) const REPLAYS: &[u8] = b"r/";
 /// Call ids, by payment identifier.
 pub(super) const PAYMENT_IDS: &[u8] = b"p/";
-/// Ids of calls and withdrawals with something left to do.
+/// Ids of calls, withdrawals and operations with something left to do.
 pub(super) const OPEN: &[u8] = b"o/";
 /// The open calls among them.
 pub(super) const OPEN_CALLS: &[u8] = b"o/call_";
 /// The open withdrawals among them.
 pub(super) const OPEN_WITHDRAWALS: &[u8] = b"o/wd_";
+/// The open operations among them.
+pub(super) const OPEN_OPERATIONS: &[u8] = b"o/op_";
 /// Credits, by payer, network and asset.
 pub(super) const CREDITS: &[u8] = b"k/";
+/// Payers' standings, by payer, network and asset.
+pub(super) const STANDINGS: &[u8] = b"s/";
 /// Answers' heads, by call id.
 pub(super) const ANSWERS: &[u8] = b"a/";
 /// Answers' bodies in pieces, by call id and number.
@@ -40,10 +50,13 @@ pub(super) fn log_seq(key: &[u8]) -> Option<u64> {
 
 /// The key of an entity's state.
 pub(super) fn state(id: &EntityId) -> Vec<u8> {
-    match id {
-        EntityId::Call(_) => join(CALLS, id.to_string().as_bytes()),
-        EntityId::Withdrawal(_) => join(WITHDRAWALS, id.to_string().as_bytes()),
-    }
+    let kind = match id {
+        EntityId::Call(_) => CALLS,
+        EntityId::Withdrawal(_) => WITHDRAWALS,
+        EntityId::Channel(_) => CHANNELS,
+        EntityId::Operation(_) => OPERATIONS,
+    };
+    join(kind, id.to_string().as_bytes())
 }
 
 /// The key of an entity's entry in the open index.
@@ -61,10 +74,24 @@ pub(super) fn payment_id(key: &ReplayKey) -> Vec<u8> {
     join(PAYMENT_IDS, key.to_string().as_bytes())
 }
 
-/// The key of a credit record; the parts hold no slash, so no two keys meet.
+/// The key of a credit record.
 pub(super) fn credit(key: &CreditKey) -> Vec<u8> {
-    let path = format!("{}/{}/{}", key.payer, key.network, key.asset);
-    join(CREDITS, path.as_bytes())
+    join(CREDITS, path(key).as_bytes())
+}
+
+/// The key of a standing's record.
+pub(super) fn standing(key: &CreditKey) -> Vec<u8> {
+    join(STANDINGS, path(key).as_bytes())
+}
+
+/// The key of a channel's entry under its payer.
+pub(super) fn payer_channel(payer: &str, channel: &ChannelId) -> Vec<u8> {
+    join(PAYER_CHANNELS, format!("{payer}/{channel}").as_bytes())
+}
+
+/// What the keys of all channels of a payer begin with.
+pub(super) fn channels_of(payer: &str) -> Vec<u8> {
+    join(PAYER_CHANNELS, format!("{payer}/").as_bytes())
 }
 
 /// What the keys of all credits of a payer begin with.
@@ -89,6 +116,11 @@ pub(super) fn expiry(expires_ms: u64, call: &CallId) -> Vec<u8> {
     let mut key = join(EXPIRIES, &expires_ms.to_be_bytes());
     key.extend_from_slice(call.to_string().as_bytes());
     key
+}
+
+/// The parts hold no slash, so no two paths meet.
+fn path(key: &CreditKey) -> String {
+    format!("{}/{}/{}", key.payer, key.network, key.asset)
 }
 
 fn join(prefix: &[u8], rest: &[u8]) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! What is owed, by whom, and how we know: a pure state machine per call and per withdrawal, a
-//! hash-chained log of their events, and one writer that makes many of them durable at once.
+//! What is owed, by whom, and how we know: a pure state machine per call, payout, channel and
+//! operation, a hash-chained log of their events, and one writer that makes many of them durable at once.
 //!
 //! Everything an answer or a transaction depends on is recorded here first. A method that returned
 //! `Ok` has been synced to disk; one that returned an error may or may not be found after a
@@ -8,25 +8,31 @@
 mod answer;
 mod batch;
 mod book;
+mod calls;
+mod channels;
 mod error;
 mod handle;
 mod keys;
 mod log;
 pub mod machine;
+mod operations;
+mod payouts;
 mod store;
 mod verify;
 mod writer;
 
 pub use answer::Answer;
-pub use batch::CreditEntry;
 pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;
 pub use machine::{
-    Attempt, Broadcast, CallId, CallState, CallSummary, Capture, Credit, CreditKey, Digest32,
-    EntityId, Event, Hold, IdError, ReplayKey, RequestHash, SettleWhen, Settlement, Takes,
-    TransitionError, VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
+    Attempt, Broadcast, CallId, CallState, CallSummary, Capture, ChannelId, ChannelOnChain,
+    ChannelOpening, ChannelState, ChannelUse, Credit, CreditKey, Digest32, EntityId, Event, Hold,
+    IdError, KeptVoucher, Operation, OperationId, OperationKind, OperationState, PendingWithdrawal,
+    ReplayKey, RequestHash, SettleWhen, Settlement, Standing, Takes, TransitionError, VoidReason,
+    Withdrawal, WithdrawalId, WithdrawalState, Work,
 };
+pub use payouts::CreditEntry;
 pub use store::{
     Head, MemoryDisk, MemoryFault, MemoryStore, Pair, SledStore, Store, StoreError, Write,
 };

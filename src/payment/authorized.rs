@@ -2,7 +2,7 @@
 
 use super::exposure::Reservation;
 use crate::config::RailKind;
-use crate::ledger::{ReplayKey, SettleWhen, Takes};
+use crate::ledger::{ChannelUse, ReplayKey, SettleWhen, Takes};
 use crate::protocol::Refusal;
 use alloy::primitives::Address;
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub struct Authorized {
     pub stored: Value,
     /// Its share of what the payer owes unsettled; to be dropped once the settlement is known.
     pub reservation: Option<Reservation>,
+    /// The voucher it is paid by, out of a channel.
+    pub channel: Option<ChannelUse>,
     /// Whether the answer's end should wait for the settlement: the payer's next payment will be
     /// signed by what the chain says then.
     pub end_waits: bool,

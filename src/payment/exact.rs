@@ -138,6 +138,7 @@ impl ExactRail {
             takes: Takes::Held,
             stored: StoredTransfer::of(&transfer, preflight.payer_has_code).to_json(),
             reservation: Some(reservation),
+            channel: None,
             end_waits: false,
         })
     }

@@ -208,6 +208,7 @@ impl Permit2Rail {
             takes,
             stored: stored.to_json(&signed.signature),
             reservation: Some(reservation),
+            channel: None,
             end_waits: by_permit,
         })
     }

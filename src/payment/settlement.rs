@@ -388,6 +388,8 @@ async fn record(ledger: &Ledger, id: &EntityId, event: Event) -> Result<(), Stri
     let recorded = match id {
         EntityId::Call(id) => ledger.record(*id, event).await.map(drop),
         EntityId::Withdrawal(id) => ledger.record_withdrawal(*id, event).await.map(drop),
+        EntityId::Operation(id) => ledger.record_operation(*id, event).await.map(drop),
+        EntityId::Channel(id) => return Err(format!("{id} is not settled by itself")),
     };
     recorded.map_err(|error| error.to_string())
 }

@@ -73,6 +73,7 @@ impl CallState {
                 SettleWhen::After => {
                     matches!(&self.work, Work::Captured(capture) if !capture.charged.is_zero())
                 }
+                SettleWhen::ByClaim => false,
             }
     }
 
@@ -80,9 +81,11 @@ impl CallState {
     pub fn settlement_amount(&self) -> Option<Units> {
         match (self.hold.settle_when, &self.work) {
             (SettleWhen::Before | SettleWhen::OnFirstByte, _) => Some(self.hold.held),
-            (SettleWhen::After, Work::Captured(capture)) => Some(self.moved_for(capture.charged)),
-            (SettleWhen::After, Work::Voided { .. }) => Some(Units::ZERO),
-            (SettleWhen::After, _) => None,
+            (SettleWhen::After | SettleWhen::ByClaim, work) => match work {
+                Work::Captured(capture) => Some(self.moved_for(capture.charged)),
+                Work::Voided { .. } => Some(Units::ZERO),
+                Work::Held | Work::Forwarded | Work::Answered => None,
+            },
         }
     }
 
@@ -115,6 +118,18 @@ impl CallState {
         match &self.work {
             Work::Captured(capture) => capture.charged,
             _ => Units::ZERO,
+        }
+    }
+
+    /// What was answered and charged and will not be paid: the settlement that was to follow failed.
+    pub fn unpaid(&self) -> Option<Units> {
+        match (&self.work, &self.settlement) {
+            (Work::Captured(capture), Settlement::Failed { .. })
+                if self.hold.takes == Takes::Charged && !capture.charged.is_zero() =>
+            {
+                Some(capture.charged)
+            }
+            _ => None,
         }
     }
 
@@ -160,10 +175,18 @@ impl CallState {
     fn held(hold: &Hold) -> Result<Self, TransitionError> {
         CreditKey::of(&hold.payer, &hold.network, &hold.asset)?;
         signed(hold.ceiling)?;
-        if hold.takes == Takes::Charged && hold.settle_when != SettleWhen::After {
+        let by_claim = hold.settle_when == SettleWhen::ByClaim;
+        let settles = match hold.takes {
+            Takes::Held => !by_claim,
+            Takes::Charged => by_claim || hold.settle_when == SettleWhen::After,
+        };
+        if !settles {
             return Err(TransitionError::Malformed {
                 field: "settle_when",
             });
+        }
+        if hold.channel.is_some() != by_claim {
+            return Err(TransitionError::Malformed { field: "channel" });
         }
         if hold.held > hold.ceiling {
             return Err(TransitionError::HeldAboveCeiling {
@@ -232,14 +255,16 @@ impl CallState {
             | Event::SettlementConfirmed { .. }
             | Event::SettlementFailed { .. }
             | Event::SettlementReorged { .. } => {
-                next.settlement = self.settlement.apply(
-                    event,
-                    self.settlement_due(),
-                    PaidOnceBy::Authorization,
-                )?;
+                let due = self.settlement_due() || self.found_paid_for_nothing(event);
+                next.settlement = self
+                    .settlement
+                    .apply(event, due, PaidOnceBy::Authorization)?;
             }
             Event::Held(_) => return Err(TransitionError::AlreadyExists),
-            Event::WithdrawalRequested(_) => {
+            Event::WithdrawalRequested(_)
+            | Event::ChannelOpened { .. }
+            | Event::ChannelObserved(_)
+            | Event::OperationRequested(_) => {
                 return Err(TransitionError::OtherKind {
                     event: event.name(),
                 });
@@ -252,6 +277,17 @@ impl CallState {
         reason == VoidReason::PaymentFailed
             && self.hold.settle_when != SettleWhen::After
             && matches!(self.settlement, Settlement::Failed { .. })
+    }
+
+    /// A transaction that settles many calls may move a voided call's money: that is on chain then,
+    /// and the payer's credit.
+    const fn found_paid_for_nothing(&self, event: &Event) -> bool {
+        matches!(self.work, Work::Voided { .. })
+            && matches!(event, Event::SettlementConfirmed { .. })
+            && matches!(
+                self.hold.settle_when,
+                SettleWhen::Before | SettleWhen::OnFirstByte
+            )
     }
 
     fn may_forward(&self) -> Result<(), TransitionError> {

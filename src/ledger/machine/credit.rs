@@ -57,20 +57,12 @@ pub struct CreditKey {
 impl CreditKey {
     /// The key of these three; fails when one is not in the form that makes keys unambiguous.
     pub fn of(payer: &str, network: &str, asset: &str) -> Result<Self, TransitionError> {
-        let address = |text: &str| {
-            text.strip_prefix("0x").is_some_and(|digits| {
-                digits.len() == 40
-                    && digits
-                        .bytes()
-                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-            })
-        };
         let plain = |text: &str| {
             (1..=128).contains(&text.len())
                 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
         };
         let malformed = |field| TransitionError::Malformed { field };
-        if !address(payer) {
+        if !is_address(payer) {
             return Err(malformed("payer"));
         }
         if !plain(network) {
@@ -85,6 +77,16 @@ impl CreditKey {
             asset: asset.to_owned(),
         })
     }
+}
+
+/// Whether `text` is 0x and 40 lowercase hexadecimal digits.
+pub(super) fn is_address(text: &str) -> bool {
+    text.strip_prefix("0x").is_some_and(|digits| {
+        digits.len() == 40
+            && digits
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
 }
 
 /// `units` as a signed number; fails beyond 2¹²⁷.

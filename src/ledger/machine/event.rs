@@ -1,9 +1,12 @@
-use super::{CallId, Digest32, ReplayKey, RequestHash, WithdrawalId};
+use super::{
+    CallId, ChannelOnChain, ChannelOpening, ChannelUse, Digest32, Operation, ReplayKey,
+    RequestHash, WithdrawalId,
+};
 use crate::money::{AssetDecimals, Pusd, Units};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One fact about a call or a withdrawal, as appended to the log; every time is in milliseconds
+/// One fact about a call, a withdrawal, a channel or an operation, as appended to the log; every time is in milliseconds
 /// since the Unix epoch and was read by the caller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -74,6 +77,20 @@ pub enum Event {
     },
     /// A payer asked for credit to be paid out.
     WithdrawalRequested(Withdrawal),
+    /// A channel was taken into the books.
+    ChannelOpened {
+        /// What it is.
+        opening: Box<ChannelOpening>,
+        /// Its contract's word on it.
+        on_chain: ChannelOnChain,
+        /// What its payer says was charged before; what was claimed counts as charged in any case.
+        charged_before: Units,
+    },
+    /// The contract was asked again. A claimed total above all we charged was claimed by somebody
+    /// else with the receiver's key, and counts as charged from then on.
+    ChannelObserved(ChannelOnChain),
+    /// A transaction that is no single call's own is wanted.
+    OperationRequested(Box<Operation>),
 }
 
 impl Event {
@@ -91,6 +108,9 @@ impl Event {
             Self::SettlementReorged { .. } => "settlement_reorged",
             Self::Receipted { .. } => "receipted",
             Self::WithdrawalRequested(_) => "withdrawal_requested",
+            Self::ChannelOpened { .. } => "channel_opened",
+            Self::ChannelObserved(_) => "channel_observed",
+            Self::OperationRequested(_) => "operation_requested",
         }
     }
 
@@ -100,6 +120,9 @@ impl Event {
             Self::Held(hold) => hold.at_ms,
             Self::Captured(capture) => capture.at_ms,
             Self::WithdrawalRequested(withdrawal) => withdrawal.at_ms,
+            Self::ChannelOpened { opening, .. } => opening.at_ms,
+            Self::ChannelObserved(on_chain) => on_chain.at_ms,
+            Self::OperationRequested(operation) => operation.at_ms,
             Self::Forwarded { at_ms }
             | Self::Answered { at_ms }
             | Self::Voided { at_ms, .. }
@@ -122,6 +145,8 @@ pub enum SettleWhen {
     OnFirstByte,
     /// Once the charge is known; a call that costs nothing is never settled.
     After,
+    /// By a claim on the call's channel, together with other calls; never for the call itself.
+    ByClaim,
 }
 
 /// How much the chain moves when a call is settled.
@@ -130,7 +155,7 @@ pub enum SettleWhen {
 pub enum Takes {
     /// All that is held, as a fixed-amount credential must (`exact`); the change becomes credit.
     Held,
-    /// Only what is charged (`upto`); it can only be settled afterwards.
+    /// Only what is charged (`upto`, channels); it can only be settled afterwards.
     Charged,
 }
 
@@ -180,6 +205,9 @@ pub struct Hold {
     pub takes: Takes,
     /// What the rail needs to settle after a restart; carries the payer's signature.
     pub authorization: serde_json::Value,
+    /// The channel that pays, and the voucher; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelUse>,
     /// Whether the client asked for a streamed answer.
     pub stream: bool,
     /// When the hold was made.
@@ -199,6 +227,7 @@ impl fmt::Debug for Hold {
             .field("held", &self.held)
             .field("model", &self.model)
             .field("settle_when", &self.settle_when)
+            .field("channel", &self.channel)
             .finish_non_exhaustive()
     }
 }

@@ -82,6 +82,15 @@ hex_id!(
     WithdrawalId, 16, "wd_", "wd_ and 32 lowercase hexadecimal digits"
 );
 hex_id!(
+    /// One transaction that is no single call's own, named by 128 random bits: `op_` and 32 lowercase
+    /// hexadecimal digits.
+    OperationId, 16, "op_", "op_ and 32 lowercase hexadecimal digits"
+);
+hex_id!(
+    /// One payment channel, named by its contract's 32 bytes: `ch_` and 64 lowercase hexadecimal digits.
+    ChannelId, 32, "ch_", "ch_ and 64 lowercase hexadecimal digits"
+);
+hex_id!(
     /// What a credential can be spent under only once, as 64 lowercase hexadecimal digits.
     ReplayKey, 32, "", "64 lowercase hexadecimal digits"
 );
@@ -94,13 +103,17 @@ hex_id!(
     Digest32, 32, "", "64 lowercase hexadecimal digits"
 );
 
-/// Either kind of thing whose life the ledger records.
+/// Any kind of thing whose life the ledger records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntityId {
     /// A paid call.
     Call(CallId),
     /// A payout of credit.
     Withdrawal(WithdrawalId),
+    /// A payment channel.
+    Channel(ChannelId),
+    /// A transaction that is no single call's own.
+    Operation(OperationId),
 }
 
 impl fmt::Display for EntityId {
@@ -108,6 +121,8 @@ impl fmt::Display for EntityId {
         match self {
             Self::Call(id) => fmt::Display::fmt(id, f),
             Self::Withdrawal(id) => fmt::Display::fmt(id, f),
+            Self::Channel(id) => fmt::Display::fmt(id, f),
+            Self::Operation(id) => fmt::Display::fmt(id, f),
         }
     }
 }
@@ -117,10 +132,11 @@ impl FromStr for EntityId {
 
     /// Reads whichever kind the prefix names.
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.starts_with("wd_") {
-            text.parse().map(Self::Withdrawal)
-        } else {
-            text.parse().map(Self::Call)
+        match text.split_once('_').map(|(prefix, _)| prefix) {
+            Some("wd") => text.parse().map(Self::Withdrawal),
+            Some("ch") => text.parse().map(Self::Channel),
+            Some("op") => text.parse().map(Self::Operation),
+            _ => text.parse().map(Self::Call),
         }
     }
 }

@@ -53,6 +53,7 @@ pub(in crate::ledger) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Ho
             _ => Takes::Held,
         },
         authorization: serde_json::json!({"signature": "0x00"}),
+        channel: None,
         stream: true,
         at_ms: n,
     }

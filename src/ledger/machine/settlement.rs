@@ -8,7 +8,7 @@ const ATTEMPTS_MAX: usize = 64;
 /// Signed transactions kept whole: what a node could still be made to take again.
 const RAW_KEPT: usize = 8;
 
-/// Where the on-chain side of a call or withdrawal stands.
+/// Where the on-chain side of a call, a withdrawal or an operation stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Settlement {
@@ -167,6 +167,28 @@ impl Settlement {
                 state: self.name(),
             }),
         }
+    }
+
+    /// This settlement with the newest signed transactions only, as many as have room in `bytes`.
+    pub(super) fn with_raw_within(mut self, bytes: usize) -> Self {
+        let broadcast = match &mut self {
+            Self::None => None,
+            Self::Sent { broadcast } => Some(broadcast),
+            Self::Confirmed { broadcast, .. } | Self::Failed { broadcast, .. } => {
+                broadcast.as_mut()
+            }
+        };
+        let mut used: usize = 0;
+        for attempt in broadcast
+            .into_iter()
+            .flat_map(|b| b.attempts.iter_mut().rev())
+        {
+            used = used.saturating_add(attempt.raw_transaction.len());
+            if used > bytes {
+                attempt.raw_transaction.clear();
+            }
+        }
+        self
     }
 
     /// What we sent, if anything.

@@ -1,11 +1,12 @@
 use super::VoidReason;
 use crate::money::{AmountError, Units};
+use crate::protocol::channel::Unfit;
 
-/// Why an event cannot happen to a call or withdrawal in its present state; nothing is changed.
+/// Why an event cannot happen to an entity in its present state; nothing is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
-    /// The first event of a call must be its hold, and of a withdrawal its request.
-    #[error("{event}: nothing is held or requested under this id")]
+    /// The first event of a call must be its hold, of a channel its opening, of anything else its request.
+    #[error("{event}: nothing is held, opened or requested under this id")]
     Unknown {
         /// The refused event.
         event: &'static str,
@@ -16,7 +17,7 @@ pub enum TransitionError {
     /// The event carries another id than the one it is recorded under.
     #[error("the event names another id")]
     OtherId,
-    /// Events of calls do not happen to withdrawals, nor the other way round.
+    /// An event happens to its own kind of entity only.
     #[error("{event} does not happen to this kind of entity")]
     OtherKind {
         /// The refused event.
@@ -100,6 +101,9 @@ pub enum TransitionError {
         /// The field.
         field: &'static str,
     },
+    /// The call's channel does not pay for it as things stand.
+    #[error("the channel does not pay for this call: {0:?}")]
+    Channel(Unfit),
     /// An amount does not fit.
     #[error(transparent)]
     Amount(#[from] AmountError),

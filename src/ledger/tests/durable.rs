@@ -113,7 +113,7 @@ async fn the_longest_records_stay_in_the_synced_file() {
     for n in 0..60 {
         let mut terms = hold(n, 100, SettleWhen::After);
         terms.price_row = "x".repeat(63 << 10);
-        assert_eq!(ledger.hold(terms.clone()).await, Ok(()));
+        assert_eq!(ledger.hold(terms.clone()).await, Ok(None));
         let forwarded = Event::Forwarded { at_ms: 2 };
         ledger
             .record(terms.call, forwarded)

@@ -24,12 +24,12 @@ async fn rule_2_two_holds_of_one_key_in_one_batch_have_one_winner() {
     let first = hold(1, 100, SettleWhen::Before);
     let mut second = hold(2, 100, SettleWhen::Before);
     second.replay_key = first.replay_key;
-    assert_eq!(batch.hold(first.clone()), Ok(()));
+    assert_eq!(batch.hold(first.clone()), Ok(None));
     let refused = batch.hold(second.clone());
     assert!(matches!(refused, Err(HoldRefused::Taken { call, .. }) if call == first.call));
     // The loser left nothing behind, so its call id is still free.
     second.replay_key = key(2);
-    assert_eq!(batch.hold(second), Ok(()));
+    assert_eq!(batch.hold(second), Ok(None));
     let staged = batch.finish();
     assert!(book.commit(staged).is_ok());
     assert!(
@@ -64,7 +64,7 @@ async fn a_payment_identifier_is_claimed_with_the_hold() {
     first.payment_id = Some(key(500));
     let mut second = hold(2, 100, SettleWhen::After);
     second.payment_id = first.payment_id;
-    assert_eq!(ledger.hold(first.clone()).await, Ok(()));
+    assert_eq!(ledger.hold(first.clone()).await, Ok(None));
     let refused = ledger.hold(second.clone()).await;
     let Err(HoldRefused::PaymentIdTaken { call, request, .. }) = refused else {
         panic!("{refused:?}");
@@ -109,7 +109,7 @@ async fn rule_5_a_ledger_that_cannot_write_takes_no_holds() {
     ledger.shutdown().await;
     let (ledger, open) = Ledger::open(disk.open()).expect("opens again");
     assert_eq!(open.calls.len(), 1);
-    assert_eq!(ledger.hold(hold(3, 100, SettleWhen::After)).await, Ok(()));
+    assert_eq!(ledger.hold(hold(3, 100, SettleWhen::After)).await, Ok(None));
 }
 
 #[tokio::test]

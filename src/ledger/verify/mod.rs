@@ -1,0 +1,55 @@
+//! Proof that the records agree: the log with itself, everything else with the log.
+
+mod money;
+mod records;
+mod replay;
+mod report;
+
+pub use report::{Fault, Totals, VerifyReport};
+
+use super::keys;
+use super::store::{Head, Pair, Store, StoreError};
+use replay::Walk;
+
+const PAGE: usize = 1000;
+
+/// Walks the committed records of `store`; fails only when the store cannot be read.
+pub(super) fn verify(store: &dyn Store) -> Result<VerifyReport, StoreError> {
+    let mut walk = Walk::default();
+    each(store, keys::LOG, |pair| walk.entry(pair))?;
+    walk.end(Head::decode(store.read(Head::KEY)?.as_deref()).ok());
+    walk.records_agree(store)?;
+    walk.indexes_agree(store)?;
+    let totals = walk.money_agrees(store)?;
+    Ok(VerifyReport {
+        entries: walk.last.seq,
+        head: walk.last.hash,
+        calls: walk.calls.len() as u64,
+        calls_open: walk.calls.values().filter(|call| call.open()).count() as u64,
+        withdrawals: walk.withdrawals.len() as u64,
+        channels: walk.channels.len() as u64,
+        operations: walk.operations.len() as u64,
+        totals,
+        faults: walk.faults,
+    })
+}
+
+fn each(store: &dyn Store, prefix: &[u8], mut see: impl FnMut(&Pair)) -> Result<(), StoreError> {
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.scan(prefix, after.as_deref(), PAGE)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.clone());
+        page.iter().for_each(&mut see);
+    }
+}
+
+fn about(subject: &dyn std::fmt::Display, what: &str) -> Fault {
+    Fault {
+        seq: None,
+        subject: Some(subject.to_string()),
+        what: what.to_owned(),
+    }
+}
