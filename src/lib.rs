@@ -21,3 +21,4 @@ pub mod protocol;
 pub mod router;
 pub mod sim;
 pub mod stats;
+pub mod wallet;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Highest first; a layer may use those behind it.
-const LAYERS: [&str; 14] = [
-    "cli", "gateway", "call", "payment", "router", "chain", "config", "ledger", "stats",
+const LAYERS: [&str; 15] = [
+    "cli", "wallet", "gateway", "call", "payment", "router", "chain", "config", "ledger", "stats",
     "protocol", "pricing", "metering", "money", "json",
 ];
 
@@ -116,6 +116,21 @@ fn imports_point_down_only() {
         }
     }
     assert!(checked > 100, "the sources were found: {checked}");
+}
+
+#[test]
+fn the_wallet_knows_the_wire_and_the_chain_and_nothing_of_the_gateway() {
+    let known = ["wallet", "chain", "config", "protocol", "money", "json"];
+    for (file, (module, names)) in imports() {
+        let tests = file.ends_with("tests.rs");
+        for name in names.iter().filter(|_| module == "wallet" && !tests) {
+            assert!(
+                known.contains(&name.as_str()) || FOR_ALL.contains(&name.as_str()),
+                "{} names {name}",
+                file.display()
+            );
+        }
+    }
 }
 
 #[test]

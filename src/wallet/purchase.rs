@@ -1,0 +1,181 @@
+//! Pays for a call and takes the answer in: the file is written before anything is sent, and the
+//! receipt is held against the purchase before anything more is signed.
+
+use super::Wallet;
+use super::channel::Channel;
+use super::choose::{Allowance, Candidate, within};
+use super::error::WalletError;
+use super::http::{call_id, complaint};
+use super::payment::{self, Moment};
+use super::quote::Quote;
+use super::receipt::{Bought, check};
+use super::state::PeerKey;
+use super::store::Locked;
+use crate::config::RailKind;
+use crate::money::{Pusd, Units};
+use crate::protocol::permit2::eip2612;
+use crate::protocol::receipt::{Hash, Receipt};
+use crate::protocol::x402::Requirements;
+use alloy::primitives::B256;
+use reqwest::Response;
+use sha2::{Digest, Sha256};
+
+/// What is bought.
+#[derive(Debug, Clone)]
+pub struct Purchase {
+    /// The request's body.
+    pub body: String,
+    /// The model it asks for.
+    pub model: String,
+    /// What may be brought into a channel along with it.
+    pub deposits: Deposits,
+}
+
+/// What may be brought into a channel along with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deposits {
+    /// Nothing: the channel has what the call needs, or the call is not made.
+    None,
+    /// Enough for a few calls, when the channel lacks something.
+    AsNeeded,
+    /// This much, in any case.
+    Of(Pusd),
+}
+
+/// A paid answer, and what its receipt must say.
+#[derive(Debug)]
+pub struct Paid {
+    /// The answer, its body not read yet.
+    pub answer: Response,
+    pub(super) bought: Bought,
+    pub(super) peer: PeerKey,
+    /// The channel that paid, and the file that no other process changes until its receipt is here.
+    pub(super) channel: Option<(Locked, Channel)>,
+}
+
+impl Wallet {
+    /// Signs for the chosen offer and sends the payment. The answer is a success, or an error.
+    pub async fn pay(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
+        let Candidate { offer, asset, .. } = &quote.choice.candidate;
+        if !within(offer.amount, *asset, self.limits.max) {
+            return Err(WalletError::AboveMax(self.limits.max.usd_text()));
+        }
+        let paid = match quote.choice.candidate.rail {
+            RailKind::Channel => self.pay_by_channel(quote, purchase).await?,
+            _ => self.pay_once(quote, purchase).await?,
+        };
+        if paid.answer.status().is_success() {
+            return Ok(paid);
+        }
+        self.refused(paid).await
+    }
+
+    /// Takes the answer's receipt in, as its text. A channel whose receipt did not come along asks
+    /// the gateway for it.
+    pub async fn take(&self, paid: Paid, receipt: Option<&str>) -> Result<Receipt, WalletError> {
+        let Paid {
+            bought,
+            peer,
+            channel,
+            ..
+        } = paid;
+        match (channel, receipt) {
+            (None, None) => Err(WalletError::NoReceipt),
+            (None, Some(text)) => {
+                let mut locked = self.lock()?;
+                let receipt = check(text, &bought, self.signer(&locked, &peer))?;
+                locked.state.pin_payee(&peer, bought.payee);
+                locked.state.pin_signer(&peer, receipt.signer);
+                locked.save()?;
+                Ok(receipt)
+            }
+            (Some((mut locked, mut channel)), Some(text)) => {
+                self.receipted(&mut locked, &peer, &mut channel, text, &bought)
+            }
+            (Some((mut locked, mut channel)), None) => {
+                let found = self.close_call(&mut locked, &peer, &mut channel).await?;
+                found.ok_or(WalletError::NoReceipt)
+            }
+        }
+    }
+
+    async fn pay_once(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
+        let candidate = &quote.choice.candidate;
+        let offer = &candidate.offer;
+        let moment = Moment::now()?;
+        let permit = match quote.choice.means.allowance {
+            Allowance::Missing => return Err(WalletError::NotApproved),
+            Allowance::ByPermit => self.permit(quote, offer.amount, &moment).await?,
+            Allowance::Approved | Allowance::Unknown => None,
+        };
+        let payload =
+            payment::payload(&self.key, candidate, &moment).ok_or(WalletError::NoMeans {
+                offered: vec![],
+                wish: Some(candidate.rail),
+            })?;
+        let required = &quote.required;
+        let header = payment::header(required, offer, payload, &moment.id, permit.as_ref())?;
+        let peer = self.peer_key(offer.network);
+        let body = Some(purchase.body.as_str());
+        let answer = self.gateway.pay(body, &header, |s| self.wait(s)).await?;
+        let bought = self.bought(offer, purchase, call_id(&answer));
+        Ok(Paid {
+            answer,
+            bought,
+            peer,
+            channel: None,
+        })
+    }
+
+    /// What an answer that is no success leaves behind.
+    async fn refused(&self, paid: Paid) -> Result<Paid, WalletError> {
+        let said = complaint(paid.answer).await;
+        if let Some((mut locked, mut channel)) = paid.channel {
+            // What it cost, if anything, is found out now or before the next voucher.
+            let _ = self.close_call(&mut locked, &paid.peer, &mut channel).await;
+        }
+        Err(WalletError::Refused(said))
+    }
+
+    pub(super) async fn permit(
+        &self,
+        quote: &Quote,
+        amount: Units,
+        moment: &Moment,
+    ) -> Result<Option<eip2612::Signed>, WalletError> {
+        let Some(chain) = &quote.chain else {
+            return Ok(None);
+        };
+        let offer = &quote.choice.candidate.offer;
+        let nonce = chain.permit_nonce(offer.asset, self.key.address()).await?;
+        Ok(payment::permit(&self.key, offer, amount, nonce, moment))
+    }
+
+    pub(super) fn bought(
+        &self,
+        offer: &Requirements,
+        purchase: &Purchase,
+        call: Option<String>,
+    ) -> Bought {
+        Bought {
+            payer: self.key.address(),
+            payee: offer.pay_to,
+            network: offer.network,
+            asset: offer.asset,
+            model: purchase.model.clone(),
+            request: request_hash(&purchase.body),
+            amount: offer.amount,
+            call,
+        }
+    }
+
+    pub(super) fn wait(&self, seconds: u64) {
+        (self.tell)(&format!(
+            "the gateway asks to come back with the same payment in {seconds} s"
+        ));
+    }
+}
+
+pub(super) fn request_hash(body: &str) -> Hash {
+    Hash(B256::from_slice(&Sha256::digest(body.as_bytes())))
+}
