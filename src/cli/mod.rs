@@ -20,6 +20,7 @@ mod serve;
 mod signals;
 mod sim;
 mod start;
+mod wallet;
 
 use crate::config::ConfigError;
 use clap::{Parser, Subcommand};
@@ -53,6 +54,9 @@ enum Command {
     Dev(dev::Args),
     /// Pay for one prompt: shows the quote, pays, streams the answer, prints the bill
     Pay(pay::Args),
+    /// Look after the paying wallet: its balance, its channels, its approvals
+    #[command(subcommand)]
+    Wallet(wallet::Command),
     /// Run the provider simulator: prefix caching, every usage dialect, scripted failures
     Sim(sim::Args),
     /// Take model prices from LiteLLM's price map
@@ -101,6 +105,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Check(args) => check::run(&args),
             Command::Dev(args) => dev::run(args).await,
             Command::Pay(args) => pay::run(args).await,
+            Command::Wallet(command) => wallet::run(command).await,
             Command::Sim(args) => sim::run(args).await,
             Command::Prices(command) => prices::run(&command),
             Command::Receipt(command) => receipt::run(command).await,

@@ -27,6 +27,7 @@ mod rules_race;
 mod rules_secrets;
 mod rules_settle;
 mod smoke;
+mod wallet;
 mod wire;
 mod wire_bytes;
 mod wire_ops;

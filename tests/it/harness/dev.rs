@@ -11,6 +11,8 @@ pub(crate) fn groat(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groat"));
     command
         .args(arguments)
+        // The wallet's file of whoever runs the tests is none of theirs.
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
