@@ -6,8 +6,8 @@ use super::refusal::Refusal;
 use super::running::{Head, Running};
 use super::task::Task;
 use crate::clock::now_ms;
-use crate::ledger::{CallId, Digest32, Hold, HoldRefused, RequestHash};
-use crate::payment::{AuthorizeFailure, Authorized, Rails, ledger_name, signature};
+use crate::ledger::{CallId, Digest32, Hold, HoldRefused, ReplayKey, RequestHash};
+use crate::payment::{AuthorizeFailure, Authorized, ledger_name, signature};
 use crate::protocol::x402::Credential;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -19,6 +19,8 @@ pub(super) struct Attempt {
     pub(super) shared: Arc<Shared>,
     pub(super) running: Arc<Running>,
     pub(super) key: [u8; 32],
+    /// What the credential is spent under.
+    pub(super) replay_key: ReplayKey,
     pub(super) call: QuotedCall,
     pub(super) credential: Credential,
     pub(super) headers: HeaderMap,
@@ -42,6 +44,7 @@ impl Attempt {
         let Self {
             shared,
             running,
+            replay_key,
             call,
             credential,
             headers,
@@ -52,14 +55,14 @@ impl Attempt {
             // A copy may have been held, and even settled, since this one was looked for: then the
             // chain says that the payment is used, and it is the call's own.
             Err(refusal) => {
-                return match bought(&shared, &credential, call.request).await {
+                return match bought(&shared, &credential, &replay_key).await {
                     Some(taken) => follow(&shared, &running, taken, call.request).await,
                     None => Err(refusal),
                 };
             }
         };
         let id = CallId::from_bytes(rand::random());
-        let hold = hold(&shared, id, &call, &credential, &authorized);
+        let hold = hold(&shared, (id, replay_key), &call, &credential, &authorized);
         shared.registry().calls.insert(id, Arc::clone(&running));
         match shared.ledger.hold(hold).await {
             Ok(_) => running.held(id),
@@ -121,16 +124,19 @@ async fn authorize(
 }
 
 /// The call that this very credential bought meanwhile.
-async fn bought(shared: &Shared, credential: &Credential, request: RequestHash) -> Option<CallId> {
-    let key = shared.rails.replay_key(credential, request);
-    let state = shared.ledger.by_replay_key(&key).await.ok()??;
+async fn bought(
+    shared: &Shared,
+    credential: &Credential,
+    replay_key: &ReplayKey,
+) -> Option<CallId> {
+    let state = shared.ledger.by_replay_key(replay_key).await.ok()??;
     let same = shared.rails.same_credential(&state.hold, credential);
     same.then_some(state.hold.call)
 }
 
 fn hold(
     shared: &Shared,
-    id: CallId,
+    (id, replay_key): (CallId, ReplayKey),
     call: &QuotedCall,
     credential: &Credential,
     authorized: &Authorized,
@@ -139,7 +145,7 @@ fn hold(
     Hold {
         call: id,
         rail: ledger_name(authorized.rail).to_owned(),
-        replay_key: authorized.replay_key,
+        replay_key,
         payment_id: shared.rails.payment_id_key(credential),
         payer: format!("{:#x}", authorized.payer),
         network: shared.rails.network().to_string(),
@@ -185,12 +191,12 @@ async fn follow(
 
 /// What copies of one credential with one body have in common.
 pub(super) fn attempt_key(
-    rails: &Rails,
+    replay_key: &ReplayKey,
     credential: &Credential,
     request: RequestHash,
 ) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(rails.replay_key(credential, request).as_bytes());
+    hash.update(replay_key.as_bytes());
     hash.update(request.as_bytes());
     hash.update(Sha256::digest(signature(credential)));
     hash.finalize().into()

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::running::{Head, Listener, Running};
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{Answer, CallId, CallState, Ledger, RequestHash, Work};
+use crate::ledger::{Answer, CallId, CallState, Ledger, ReplayKey, RequestHash, Work};
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{Rails, Settlements};
 use crate::protocol::eip3009::Proof;
@@ -27,6 +27,17 @@ use tokio_util::task::TaskTracker;
 
 /// Signature checks that run at once: they are CPU work, and more would starve the reactor.
 const SIGNATURE_CHECKS_MAX: usize = 4;
+
+/// How often one voucher buys the same request before its payer must sign anew.
+const TURNS_MAX: u32 = 64;
+
+/// Whether a payment has bought its call already.
+enum Replay {
+    /// It has: here is the answer.
+    Bought(Listener),
+    /// It has not: it can be spent under this key.
+    Free(ReplayKey),
+}
 
 /// What a desk is made of.
 #[derive(Debug)]
@@ -124,11 +135,12 @@ impl Desk {
         headers: HeaderMap,
     ) -> Result<Listener, Refusal> {
         let request = RequestHash::from_bytes(Sha256::digest(body).into());
-        if let Some(listener) = self.replay(&credential, request).await? {
-            return Ok(listener);
-        }
+        let replay_key = match self.replay(&credential, request).await? {
+            Replay::Bought(listener) => return Ok(listener),
+            Replay::Free(replay_key) => replay_key,
+        };
         let call = self.accepted(body, &credential)?;
-        let key = attempt_key(&self.shared.rails, &credential, request);
+        let key = attempt_key(&replay_key, &credential, request);
         let running = {
             let mut registry = self.shared.registry();
             if let Some(running) = registry.attempts.get(&key) {
@@ -149,6 +161,7 @@ impl Desk {
             shared,
             running,
             key,
+            replay_key,
             call,
             credential,
             headers,
@@ -157,34 +170,58 @@ impl Desk {
         Ok(listener)
     }
 
-    /// What this credential, or its payment identifier, already bought.
+    /// What this credential, or its payment identifier, already bought; or what it can be spent under.
     async fn replay(
         &self,
         credential: &Credential,
         request: RequestHash,
-    ) -> Result<Option<Listener>, Refusal> {
-        let ledger = &self.shared.ledger;
+    ) -> Result<Replay, Refusal> {
+        let (ledger, rails) = (&self.shared.ledger, &self.shared.rails);
         let unavailable = |_| Refusal::LedgerUnavailable;
-        let key = self.shared.rails.replay_key(credential, request);
-        if let Some(state) = ledger.by_replay_key(&key).await.map_err(unavailable)? {
-            if !self.shared.rails.same_credential(&state.hold, credential) {
+        let mut turn = 0;
+        let free = loop {
+            let replay_key = rails.replay_key(credential, request, turn);
+            let taken = ledger
+                .by_replay_key(&replay_key)
+                .await
+                .map_err(unavailable)?;
+            let Some(state) = taken else { break replay_key };
+            if !rails.same_credential(&state.hold, credential) {
                 return Err(Refusal::Conflict(state.hold.call));
             }
-            return self.shared.again(&state, request).await.map(Some);
-        }
-        let Some(key) = self.shared.rails.payment_id_key(credential) else {
-            return Ok(None);
+            match self.shared.again(&state, request).await {
+                Ok(listener) if !self.buys_anew(&state) => return Ok(Replay::Bought(listener)),
+                Err(refusal) if !rails.takes_turns(credential) || turn >= TURNS_MAX => {
+                    return Err(refusal);
+                }
+                _ if turn >= TURNS_MAX => return Err(Refusal::Busy),
+                _ => turn += 1,
+            }
+        };
+        let Some(key) = rails.payment_id_key(credential) else {
+            return Ok(Replay::Free(free));
         };
         let Some(state) = ledger.by_payment_id(&key).await.map_err(unavailable)? else {
-            return Ok(None);
+            return Ok(Replay::Free(free));
         };
         // Another credential of the same payer: only its own signature opens the payer's answer,
         // whatever amount it is for.
         let proof = self.shared.check(credential, None).await?;
         match proof {
-            Proof::Payer => self.shared.again(&state, request).await.map(Some),
+            Proof::Payer => {
+                let again = self.shared.again(&state, request).await;
+                again.map(Replay::Bought)
+            }
             Proof::ContractOnly { .. } => Err(Refusal::Conflict(state.hold.call)),
         }
+    }
+
+    /// Whether the same voucher with the same request means another call: a stream's headers leave
+    /// before its cost is known, so the client signs the same voucher when it asks again.
+    fn buys_anew(&self, state: &CallState) -> bool {
+        let hold = &state.hold;
+        let over = !self.shared.registry().calls.contains_key(&hold.call);
+        over && hold.stream && hold.channel.is_some() && hold.payment_id.is_none()
     }
 
     /// The call at a price that the credential accepted: the current one, or one in its grace time.

@@ -75,7 +75,7 @@ impl Gateway {
             }
             None => None,
         };
-        let rails = Rails::new(config, &rpc, relayer.0.address());
+        let rails = Rails::new(config, &rpc, &ledger, relayer.0.address());
         check_contracts(config, &rpc, relayer.0.address()).await?;
         let targets = (config.asset.address, config.settler.address);
         let settlements =

@@ -2,7 +2,7 @@
 
 use super::exposure::Reservation;
 use crate::config::RailKind;
-use crate::ledger::{ChannelUse, ReplayKey, SettleWhen, Takes};
+use crate::ledger::{ChannelUse, SettleWhen, Takes};
 use crate::protocol::Refusal;
 use alloy::primitives::Address;
 use serde_json::Value;
@@ -14,8 +14,6 @@ pub struct Authorized {
     pub rail: RailKind,
     /// Who pays.
     pub payer: Address,
-    /// What the payment can be spent under only once.
-    pub replay_key: ReplayKey,
     /// When the payer's money moves.
     pub settle_when: SettleWhen,
     /// How much of it moves.

@@ -65,6 +65,10 @@ impl ExactRail {
         }
     }
 
+    pub(super) fn settles_afterwards(&self) -> bool {
+        self.settle_when == SettleWhen::After
+    }
+
     pub(super) fn replay_key(&self, network: Network, signed: &Signed) -> ReplayKey {
         let authorization = &signed.authorization;
         ReplayKey::from_bytes(eip3009::replay_key(
@@ -98,10 +102,10 @@ impl ExactRail {
 
     pub(super) async fn authorize(
         &self,
-        network: Network,
         signed: &Signed,
         amount: Units,
         proof: &Proof,
+        must_prepay: bool,
     ) -> Result<Authorized, AuthorizeFailure> {
         let authorization = &signed.authorization;
         let transfer = Transfer {
@@ -125,7 +129,7 @@ impl ExactRail {
             })?;
         judge(&preflight, proof, transfer.value).map_err(AuthorizeFailure::Refused)?;
         let (settle_when, reservation) = self
-            .reserve(authorization.from, amount, preflight.balance)
+            .reserve(authorization.from, amount, preflight.balance, must_prepay)
             .map_err(|full| match full {
                 Full::Limit => Refusal::UnsettledLimit,
                 Full::Balance | Full::Permit => Refusal::InsufficientBalance,
@@ -133,7 +137,6 @@ impl ExactRail {
         Ok(Authorized {
             rail: RailKind::Exact,
             payer: authorization.from,
-            replay_key: self.replay_key(network, signed),
             settle_when,
             takes: Takes::Held,
             stored: StoredTransfer::of(&transfer, preflight.payer_has_code).to_json(),
@@ -149,8 +152,9 @@ impl ExactRail {
         payer: Address,
         amount: Units,
         balance: U256,
+        must_prepay: bool,
     ) -> Result<(SettleWhen, Reservation), Full> {
-        if self.settle_when == SettleWhen::After {
+        if self.settles_afterwards() && !must_prepay {
             let exposure = &self.exposure;
             match exposure.reserve(payer, amount, balance, Settles::Afterwards) {
                 Ok(reservation) => return Ok((SettleWhen::After, reservation)),

@@ -108,6 +108,10 @@ impl Permit2Rail {
         }
     }
 
+    pub(super) fn settles_afterwards(&self) -> bool {
+        self.settle_when == SettleWhen::After
+    }
+
     pub(super) fn replay_key(&self, network: Network, signed: &Signed) -> ReplayKey {
         let authorization = &signed.authorization;
         let (from, nonce) = (authorization.from, authorization.nonce);
@@ -203,7 +207,6 @@ impl Permit2Rail {
         Ok(Authorized {
             rail,
             payer,
-            replay_key: self.replay_key(credential.network, signed),
             settle_when: self.settle_when,
             takes,
             stored: stored.to_json(&signed.signature),

@@ -6,7 +6,7 @@ use super::exposure::{Exposure, Reservation, Settles};
 use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
 use crate::config::{AssetConfig, Config, RailKind};
-use crate::ledger::{CallState, Hold, ReplayKey, RequestHash, SettleWhen};
+use crate::ledger::{CallState, CreditKey, Hold, Ledger, ReplayKey, RequestHash, SettleWhen};
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::permit2::eip2612;
@@ -45,6 +45,7 @@ pub struct Rails {
 #[derive(Debug)]
 struct Inner {
     payee: Payee,
+    ledger: Ledger,
     order: Vec<RailKind>,
     exposure: Exposure,
     exact: ExactRail,
@@ -55,7 +56,7 @@ struct Inner {
 impl Rails {
     /// The rails of a configuration; `relayer` is the account that will settle, itself or through
     /// the settler.
-    pub fn new(config: &Config, rpc: &Rpc, relayer: Address) -> Self {
+    pub fn new(config: &Config, rpc: &Rpc, ledger: &Ledger, relayer: Address) -> Self {
         let payee = Payee {
             network: Network::from_chain_id(config.chain.chain_id),
             asset: config.asset.clone(),
@@ -90,6 +91,7 @@ impl Rails {
         Self {
             inner: Arc::new(Inner {
                 payee,
+                ledger: ledger.clone(),
                 order: config.payment.rails.clone(),
                 exposure,
                 exact,
@@ -169,12 +171,23 @@ impl Rails {
         }
     }
 
-    /// What a credential can be spent under only once, for a request.
-    pub fn replay_key(&self, credential: &Credential, _request: RequestHash) -> ReplayKey {
+    /// What a credential can be spent under only once, for a request. A channel's voucher may come
+    /// again with the same request: each time it buys anew is another turn.
+    pub fn replay_key(
+        &self,
+        credential: &Credential,
+        _request: RequestHash,
+        _turn: u32,
+    ) -> ReplayKey {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
             Payload::Permit2(signed) => self.permit2(signed).replay_key(credential.network, signed),
         }
+    }
+
+    /// Whether a credential can buy the same request more than once.
+    pub fn takes_turns(&self, _credential: &Credential) -> bool {
+        false
     }
 
     /// The key of a payer's own payment identifier.
@@ -217,15 +230,18 @@ impl Rails {
         amount: Units,
         proof: &Proof,
     ) -> Result<Authorized, AuthorizeFailure> {
+        let payer = payer(credential);
         match &credential.payload {
             Payload::Eip3009(signed) => {
                 let exact = &self.inner.exact;
-                exact
-                    .authorize(credential.network, signed, amount, proof)
-                    .await
+                let must_prepay = exact.settles_afterwards() && self.left_unpaid(payer).await?;
+                exact.authorize(signed, amount, proof, must_prepay).await
             }
             Payload::Permit2(signed) => {
                 let rail = self.permit2(signed);
+                if rail.settles_afterwards() && self.left_unpaid(payer).await? {
+                    return Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly));
+                }
                 rail.authorize(credential, signed, amount, proof).await
             }
         }
@@ -283,6 +299,18 @@ impl Rails {
             extensions: None,
             extra: None,
         }
+    }
+
+    /// Whether a settlement of this payer failed after its call was answered.
+    async fn left_unpaid(&self, payer: Address) -> Result<bool, AuthorizeFailure> {
+        let payee = &self.inner.payee;
+        let (payer, asset) = (format!("{payer:#x}"), format!("{:#x}", payee.asset.address));
+        let key = CreditKey::of(&payer, &payee.network.to_string(), &asset)
+            .map_err(|_| AuthorizeFailure::Unknown)?;
+        let standing = self.inner.ledger.standing(&key).await;
+        standing
+            .map(|standing| standing.unpaid_calls > 0)
+            .map_err(|_| AuthorizeFailure::Unknown)
     }
 
     fn offer(&self, kind: RailKind, amount: Units, price_row: &str) -> Option<Requirements> {
