@@ -1,9 +1,11 @@
 //! Holds, captures and ids for tests, made from small numbers.
 use super::{
-    CallId, Capture, Digest32, Event, Hold, ReplayKey, RequestHash, SettleWhen, Takes, Withdrawal,
+    CallId, Capture, ChannelId, ChannelOnChain, ChannelOpening, ChannelUse, Digest32, Event, Hold,
+    Operation, OperationId, OperationKind, ReplayKey, RequestHash, SettleWhen, Takes, Withdrawal,
     WithdrawalId,
 };
 use crate::money::{AssetDecimals, Pusd, Units};
+use crate::protocol::channel::Rule;
 
 pub(in crate::ledger) const NETWORK: &str = "eip155:84532";
 pub(in crate::ledger) const ASSET: &str = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
@@ -122,6 +124,72 @@ pub(in crate::ledger) fn withdrawal(n: u64, payer_n: u64, amount: u128) -> Withd
         network: NETWORK.to_owned(),
         asset: ASSET.to_owned(),
         amount: Units::from_atomic(amount),
+        at_ms: 9,
+    }
+}
+
+pub(in crate::ledger) fn channel_id(n: u8) -> ChannelId {
+    ChannelId::from_bytes([n; 32])
+}
+
+/// Channel `n`, which payer `payer_n` filled.
+pub(in crate::ledger) fn opening(n: u8, payer_n: u64) -> ChannelOpening {
+    ChannelOpening {
+        channel: channel_id(n),
+        payer: payer(payer_n),
+        network: NETWORK.to_owned(),
+        contract: payer(77),
+        asset: ASSET.to_owned(),
+        asset_decimals: AssetDecimals::USDC,
+        receiver: payer(78),
+        config: serde_json::json!({"salt": format!("0x{n:064x}"), "withdrawDelay": 900}),
+        at_ms: 1,
+    }
+}
+
+pub(in crate::ledger) fn on_chain(balance: u128, total_claimed: u128) -> ChannelOnChain {
+    ChannelOnChain {
+        balance: Units::from_atomic(balance),
+        total_claimed: Units::from_atomic(total_claimed),
+        refund_nonce: 0,
+        withdrawal: None,
+        block: 10,
+        at_ms: 1,
+    }
+}
+
+/// A hold of `held` units on channel `channel` of payer 1, by a voucher that goes from `base` to `max`.
+pub(in crate::ledger) fn channel_hold(
+    n: u64,
+    channel: u8,
+    held: u128,
+    (base, max): (u128, u128),
+) -> Hold {
+    Hold {
+        rail: "x402-batch-settlement".to_owned(),
+        takes: Takes::Charged,
+        channel: Some(ChannelUse {
+            channel: channel_id(channel),
+            rule: Rule::Late,
+            base: Units::from_atomic(base),
+            max_claimable: Units::from_atomic(max),
+            signature: format!("0x51{max:04x}"),
+        }),
+        ..hold(n, held, SettleWhen::ByClaim)
+    }
+}
+
+pub(in crate::ledger) fn operation_id(n: u64) -> OperationId {
+    OperationId::from_bytes(u128::from(n).to_be_bytes())
+}
+
+pub(in crate::ledger) fn operation(n: u64, kind: OperationKind) -> Operation {
+    Operation {
+        id: operation_id(n),
+        kind,
+        channels: Vec::new(),
+        calls: Vec::new(),
+        job: serde_json::json!({"signature": "0x5ec4e7"}),
         at_ms: 9,
     }
 }

@@ -3,6 +3,9 @@
     reason = "a failed test should stop where it failed"
 )]
 
+mod channel;
+mod operation;
+
 use super::samples::*;
 use super::*;
 use crate::money::Units;

@@ -1,6 +1,7 @@
 mod answers;
 mod crash;
 mod durable;
+mod golden;
 mod tamper;
 mod walk;
 
