@@ -110,11 +110,13 @@ contract Settler {
         uint256 failed = 0;
         for (uint256 i = 0; i < items.length; ++i) {
             Item calldata item = items[i];
+            bytes calldata data = item.data;
+            uint256 gasLimit = item.gasLimit;
             // EIP-150 gives a call at most 63/64 of what is left. Given less than its limit, it would fail for our lack of gas.
             uint256 needed = kept + kept / 63 + 1;
             require(gasleft() >= needed, NotEnoughGas(needed));
-            kept -= _gasOf(item);
-            (bool done, bytes memory reason) = _try(item);
+            kept -= gasLimit + ITEM_GAS + data.length;
+            (bool done, bytes memory reason) = _try(_target(item.token, data), gasLimit, data);
             if (done) continue;
             ++failed;
             emit Failed(batch, i, reason);
@@ -128,11 +130,10 @@ contract Settler {
         _setRelayer(account, allowed);
     }
 
-    /// @dev Whom an item calls, and every call this contract can make; zero for any other.
-    function _target(Item calldata item) private view returns (address target) {
-        bytes calldata data = item.data;
+    /// @dev Whom a call goes to, and every call this contract can make; zero for any other.
+    function _target(address token, bytes calldata data) private view returns (address target) {
         if (data.length < 4) return address(0);
-        bytes4 selector = bytes4(data[:4]); // forge-lint: disable-line(unsafe-typecast)
+        bytes4 selector = bytes4(data); // forge-lint: disable-line(unsafe-typecast)
         // Which argument says who is paid. Structs of fixed size lie open in the call, a word for each member.
         uint256 payee;
         if (selector == IUptoPermit2Proxy.settle.selector) {
@@ -144,9 +145,9 @@ contract Settler {
         } else if (selector == IExactPermit2Proxy.settleWithPermit.selector) {
             (target, payee) = (EXACT_PROXY, 10);
         } else if (selector == TRANSFER_WITH_AUTHORIZATION || selector == TRANSFER_WITH_AUTHORIZATION_WHOLE) {
-            (target, payee) = (item.token, 1);
+            (target, payee) = (token, 1);
         } else if (selector == TRANSFER_FROM) {
-            (target, payee) = (item.token, 1);
+            (target, payee) = (token, 1);
         } else if (selector == IBatchSettlement.settle.selector) {
             (target, payee) = (BATCH_SETTLEMENT, 0);
         } else if (selector == IBatchSettlement.refundWithSignature.selector) {
@@ -159,15 +160,19 @@ contract Settler {
         if (selector == TRANSFER_FROM && _address(data, 0) != msg.sender) return address(0);
     }
 
-    /// @dev An argument's lower 20 bytes: the upper ones are left to the target, which may ignore them.
-    function _address(bytes calldata data, uint256 argument) private pure returns (address) {
-        return address(uint160(uint256(bytes32(data[4 + 32 * argument:]))));
+    /// @dev An argument's lower 20 bytes: the upper ones are left to the target, which may ignore them. It must be there:
+    /// what lies behind the call belongs to another item.
+    function _address(bytes calldata data, uint256 argument) private pure returns (address account) {
+        uint256 word;
+        assembly ("memory-safe") {
+            word := calldataload(add(add(data.offset, 4), mul(argument, 0x20)))
+        }
+        return address(uint160(word)); // forge-lint: disable-line(unsafe-typecast)
     }
 
-    function _try(Item calldata item) private returns (bool, bytes memory) {
-        address target = _target(item);
+    function _try(address target, uint256 gasLimit, bytes calldata data) private returns (bool, bytes memory) {
         if (target == address(0)) return (false, abi.encodeWithSelector(NotPermitted.selector));
-        (bool done, uint256 size, uint256 word) = _call(target, item.gasLimit, item.data);
+        (bool done, uint256 size, uint256 word) = _call(target, gasLimit, data);
         if (!done) return (false, _revertData());
         // A call to an address without code succeeds too, and says nothing.
         if (size == 0 && target.code.length == 0) return (false, abi.encodeWithSelector(NoCode.selector, target));
