@@ -8,6 +8,7 @@ use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{CallId, Digest32, Hold, HoldRefused, ReplayKey, RequestHash};
 use crate::payment::{AuthorizeFailure, Authorized, ledger_name, signature};
+use crate::protocol::channel;
 use crate::protocol::x402::Credential;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -50,7 +51,7 @@ impl Attempt {
             headers,
             ..
         } = self;
-        let authorized = match authorize(&shared, &call, &credential).await {
+        let authorized = match authorize(&shared, &running, &call, &credential).await {
             Ok(authorized) => authorized,
             // A copy may have been held, and even settled, since this one was looked for: then the
             // chain says that the payment is used, and it is the call's own.
@@ -70,6 +71,10 @@ impl Attempt {
                 HoldRefused::Taken { call: taken, .. }
                 | HoldRefused::PaymentIdTaken { call: taken, .. },
             ) => return follow(&shared, &running, taken, call.request).await,
+            Err(HoldRefused::Channel { unfit, state }) => {
+                let reason = channel::Refused::from(unfit).into();
+                return Err(Refusal::Channel { reason, state });
+            }
             Err(error) => {
                 tracing::error!(%error, "a hold was not taken");
                 return Err(Refusal::LedgerUnavailable);
@@ -84,6 +89,7 @@ impl Attempt {
             payer: authorized.payer,
             settle_when: authorized.settle_when,
             reservation: Mutex::new(authorized.reservation),
+            channel: authorized.channel,
             end_waits: authorized.end_waits,
             headers,
         };
@@ -112,10 +118,15 @@ impl Drop for Registered {
 
 async fn authorize(
     shared: &Arc<Shared>,
+    running: &Running,
     call: &QuotedCall,
     credential: &Credential,
 ) -> Result<Authorized, Refusal> {
     let proof = shared.check(credential, Some(call.ceiling)).await?;
+    // A deposit is on chain before its call is held.
+    if shared.rails.deposits(credential) {
+        running.settling();
+    }
     let authorized = shared
         .rails
         .authorize(credential, call.ceiling, &proof)
@@ -163,7 +174,7 @@ fn hold(
         quote_output_max: call.quote.output_tokens_max,
         settle_when: authorized.settle_when,
         takes: authorized.takes,
-        channel: authorized.channel.clone(),
+        channel: authorized.channel.as_ref().map(|paid| paid.used.clone()),
         authorization: authorized.stored.clone(),
         stream: call.stream,
         at_ms: now_ms(),

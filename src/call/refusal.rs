@@ -1,4 +1,5 @@
 use super::CallId;
+use crate::ledger::ChannelState;
 use crate::money::Units;
 use crate::pricing::{QuoteRefusal, ShapeRefusal};
 use crate::protocol::{self, x402};
@@ -26,6 +27,14 @@ pub enum Refusal {
     },
     /// The payment is missing or not good; a fresh challenge goes with it.
     Payment(protocol::Refusal),
+    /// The channel does not pay for the call as its voucher says; a fresh challenge goes with it, and
+    /// in it what the channel's books say.
+    Channel {
+        /// Why.
+        reason: protocol::Refusal,
+        /// The books that refused.
+        state: Box<ChannelState>,
+    },
     /// The settlement failed for good; the payment was not taken.
     SettlementFailed {
         /// The protocol's error string.

@@ -10,8 +10,8 @@ use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{CallId, CallState, Event, SettleWhen, VoidReason};
 use crate::metering::meter_whole;
-use crate::payment::{Reservation, Settlement};
-use crate::protocol::x402;
+use crate::payment::{PaidByChannel, Reservation, Settlement};
+use crate::protocol::x402::{self, SettleResponse};
 use crate::router::{UpstreamAnswer, UpstreamFailure};
 use alloy::primitives::Address;
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub(super) struct Task {
     pub(super) settle_when: SettleWhen,
     /// The payer's unsettled share, until the settlement is known.
     pub(super) reservation: Mutex<Option<Reservation>>,
+    /// The channel that pays, if one does.
+    pub(super) channel: Option<PaidByChannel>,
     /// Whether the answer's end waits for the settlement.
     pub(super) end_waits: bool,
     pub(super) version: x402::Version,
@@ -150,9 +152,8 @@ impl Task {
                 .map_or(body.clone(), String::into_bytes),
             Err(_) => body,
         };
-        self.running.begin(Head::Answer(
-            self.answer_headers(answer.headers, settlement.as_ref()),
-        ));
+        let headers = self.answer_headers(answer.headers, settlement.as_ref());
+        self.running.begin(Head::Answer(headers.await));
         self.running.push(body.into());
         self.close(&billing).await
     }
@@ -190,7 +191,7 @@ impl Task {
             }
         };
         let headers = self.answer_headers(answer.headers, settlement.as_ref());
-        self.running.begin(Head::Answer(headers));
+        self.running.begin(Head::Answer(headers.await));
         self.push(relay.ready());
         while !relay.over() {
             relay.take(next_until(&mut upstream, until).await);
@@ -332,7 +333,11 @@ impl Task {
             })
     }
 
-    fn answer_headers(&self, mut headers: HeaderMap, settlement: Option<&Settlement>) -> HeaderMap {
+    async fn answer_headers(
+        &self,
+        mut headers: HeaderMap,
+        settlement: Option<&Settlement>,
+    ) -> HeaderMap {
         if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
             headers.insert(CALL_ID, id);
         }
@@ -340,19 +345,34 @@ impl Task {
             header::CACHE_CONTROL,
             HeaderValue::from_static("private, no-store"),
         );
-        if let Some(Settlement::Confirmed { transaction, .. }) = settlement {
-            let outcome = Ok((self.call.ceiling, transaction.as_str()));
-            let rails = &self.shared.rails;
-            let paid = rails.settle_response(self.payer, outcome, self.version);
-            let value = paid
-                .to_header()
-                .ok()
-                .and_then(|value| HeaderValue::try_from(value).ok());
-            if let Some(value) = value {
-                headers.insert(response_header(self.version), value);
-            }
+        let paid = self.paid(settlement).await;
+        let value = paid
+            .and_then(|paid| paid.to_header().ok())
+            .and_then(|value| HeaderValue::try_from(value).ok());
+        if let Some(value) = value {
+            headers.insert(response_header(self.version), value);
         }
         headers
+    }
+
+    /// What is known of the payment as the headers leave: its settlement, or what its channel was
+    /// charged so far.
+    async fn paid(&self, settlement: Option<&Settlement>) -> Option<SettleResponse> {
+        let rails = &self.shared.rails;
+        if let Some(paid) = &self.channel {
+            let state = self
+                .shared
+                .ledger
+                .channel(&paid.used.channel)
+                .await
+                .ok()??;
+            return Some(rails.paid_by_channel(self.payer, paid, &state));
+        }
+        let Some(Settlement::Confirmed { transaction, .. }) = settlement else {
+            return None;
+        };
+        let outcome = Ok((self.call.ceiling, transaction.as_str()));
+        Some(rails.settle_response(self.payer, outcome, self.version))
     }
 }
 

@@ -4,6 +4,7 @@ use super::chat::PATH;
 use super::{ApiError, App};
 use crate::call::QuotedCall;
 use crate::config::RailKind;
+use crate::ledger::ChannelState;
 use crate::payment::Wish;
 use crate::protocol::x402::{Extensions, PAYMENT_REQUIRED, PaymentRequired, ResourceInfo};
 use crate::protocol::{Refusal as PaymentRefusal, payment_identifier};
@@ -19,7 +20,13 @@ impl App {
         call: &QuotedCall,
         wish: Wish,
         refusal: &PaymentRefusal,
+        channel: Option<&ChannelState>,
     ) -> Response {
+        let rails = self.inner.desk.rails();
+        let mut offers = rails.offers(call.ceiling, &call.price_row(), wish);
+        if let Some(channel) = channel {
+            rails.correct(&mut offers, channel);
+        }
         let model = &call.endpoint.model.id;
         let required = PaymentRequired {
             x402_version: 2,
@@ -32,11 +39,7 @@ impl App {
                 mime_type: Some(mime_type(call).to_owned()),
                 service_name: Some("Groat".to_owned()),
             },
-            accepts: self
-                .inner
-                .desk
-                .rails()
-                .offers(call.ceiling, &call.price_row(), wish),
+            accepts: offers,
             extensions: Some(self.advertised()),
         };
         payment_required(&required, refusal)

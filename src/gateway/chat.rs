@@ -139,7 +139,7 @@ fn unpaid(app: &App, asked: &Asked) -> Response {
     match app.inner.desk.quote(&asked.body) {
         Ok(call) => {
             app.inner.metrics.challenged();
-            app.challenge(&call, asked.wish, &PaymentRefusal::PaymentRequired)
+            app.challenge(&call, asked.wish, &PaymentRefusal::PaymentRequired, None)
         }
         Err(refusal) => app.refused(&refusal, Some(asked)),
     }

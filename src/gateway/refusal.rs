@@ -3,6 +3,7 @@
 use super::chat::Asked;
 use super::{ApiError, App};
 use crate::call::Refusal;
+use crate::ledger::ChannelState;
 use crate::payment::Wish;
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
@@ -18,7 +19,10 @@ impl App {
     pub(super) fn refused(&self, refusal: &Refusal, asked: Option<&Asked>) -> Response {
         self.inner.metrics.refused(name(refusal));
         let error = match refusal {
-            Refusal::Payment(reason) => return self.challenge_again(reason, asked),
+            Refusal::Payment(reason) => return self.challenge_again(reason, asked, None),
+            Refusal::Channel { reason, state } => {
+                return self.challenge_again(reason, asked, Some(state));
+            }
             Refusal::SettlementFailed { reason, payer, version } => {
                 return self.settlement_failed(reason, *payer, *version);
             }
@@ -89,7 +93,12 @@ impl App {
         error.into_response()
     }
 
-    fn challenge_again(&self, reason: &PaymentRefusal, asked: Option<&Asked>) -> Response {
+    fn challenge_again(
+        &self,
+        reason: &PaymentRefusal,
+        asked: Option<&Asked>,
+        channel: Option<&ChannelState>,
+    ) -> Response {
         let plain = || {
             ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string())
                 .into_response()
@@ -104,7 +113,7 @@ impl App {
             ..asked.wish
         };
         match self.inner.desk.quote(&asked.body) {
-            Ok(call) => self.challenge(&call, wish, reason),
+            Ok(call) => self.challenge(&call, wish, reason, channel),
             Err(Refusal::Payment(_)) => plain(),
             Err(other) => self.refused(&other, None),
         }
@@ -149,7 +158,7 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::BadRequest { .. } => "invalid_request",
         Refusal::UnknownModel(_) => "model_not_found",
         Refusal::TooDear { .. } => "quote_above_limit",
-        Refusal::Payment(reason) => reason.reason(),
+        Refusal::Payment(reason) | Refusal::Channel { reason, .. } => reason.reason(),
         Refusal::SettlementFailed { .. } => "settlement_failed",
         Refusal::Conflict(_) => "payment_used_for_another_request",
         Refusal::AnswerGone(_) => "answer_expired",

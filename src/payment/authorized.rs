@@ -3,6 +3,7 @@
 use super::exposure::Reservation;
 use crate::config::RailKind;
 use crate::ledger::{ChannelUse, SettleWhen, Takes};
+use crate::money::Units;
 use crate::protocol::Refusal;
 use alloy::primitives::Address;
 use serde_json::Value;
@@ -23,10 +24,19 @@ pub struct Authorized {
     /// Its share of what the payer owes unsettled; to be dropped once the settlement is known.
     pub reservation: Option<Reservation>,
     /// The voucher it is paid by, out of a channel.
-    pub channel: Option<ChannelUse>,
+    pub channel: Option<PaidByChannel>,
     /// Whether the answer's end should wait for the settlement: the payer's next payment will be
     /// signed by what the chain says then.
     pub end_waits: bool,
+}
+
+/// How a channel pays for a call.
+#[derive(Debug, Clone)]
+pub struct PaidByChannel {
+    /// The voucher.
+    pub used: ChannelUse,
+    /// The deposit that came with it: its transaction (`0x…`), and how much.
+    pub deposit: Option<(String, Units)>,
 }
 
 /// Why a payment is not taken.

@@ -5,6 +5,7 @@
 //! credit on chain. `upto` takes the bill and nothing else, once it is known: a void sends nothing.
 
 mod authorized;
+mod credential;
 mod exact;
 mod exposure;
 mod permit2;
@@ -12,7 +13,8 @@ mod rails;
 mod settlement;
 mod stored;
 
-pub use authorized::{AuthorizeFailure, Authorized, ledger_name};
+pub use authorized::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name};
+pub use credential::{payer, signature};
 pub use exposure::Reservation;
-pub use rails::{Rails, Wish, payer, signature};
+pub use rails::{Rails, Wish};
 pub use settlement::{LedgerOutbox, Settlement, Settlements};

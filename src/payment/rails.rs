@@ -1,12 +1,15 @@
 //! The rails of one gateway: a credential is of one of them, and that one judges it.
 
-use super::authorized::{AuthorizeFailure, Authorized};
+use super::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
+use super::credential::{kinds, payer, signature, signed_amount};
 use super::exact::ExactRail;
 use super::exposure::{Exposure, Reservation, Settles};
 use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
 use crate::config::{AssetConfig, Config, RailKind};
-use crate::ledger::{CallState, CreditKey, Hold, Ledger, ReplayKey, RequestHash, SettleWhen};
+use crate::ledger::{
+    CallState, ChannelState, CreditKey, Hold, Ledger, ReplayKey, RequestHash, SettleWhen,
+};
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::permit2::eip2612;
@@ -182,6 +185,7 @@ impl Rails {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
             Payload::Permit2(signed) => self.permit2(signed).replay_key(credential.network, signed),
+            Payload::Channel(_) => ReplayKey::from_bytes([0; 32]),
         }
     }
 
@@ -214,6 +218,7 @@ impl Rails {
             Payload::Permit2(signed) => self
                 .permit2(signed)
                 .check(credential, signed, amount, now_s),
+            Payload::Channel(_) => Err(Refusal::UnsupportedScheme(credential.scheme.clone())),
         }
     }
 
@@ -244,6 +249,7 @@ impl Rails {
                 }
                 rail.authorize(credential, signed, amount, proof).await
             }
+            Payload::Channel(_) => Err(AuthorizeFailure::Unknown),
         }
     }
 
@@ -266,6 +272,7 @@ impl Rails {
                 let rail = self.permit2(signed);
                 rail.check_terms(credential, signed, amount, now_s)
             }
+            Payload::Channel(_) => Err(Refusal::UnsupportedScheme(credential.scheme.clone())),
         };
         checked.err().unwrap_or(Refusal::NoMatchingOffer)
     }
@@ -301,6 +308,24 @@ impl Rails {
         }
     }
 
+    /// Whether a payment brings money on chain before its call is held.
+    pub fn deposits(&self, credential: &Credential) -> bool {
+        matches!(&credential.payload, Payload::Channel(payload) if payload.deposit().is_some())
+    }
+
+    /// What the header of an answer says that a channel paid for, of what is known as it leaves.
+    pub fn paid_by_channel(
+        &self,
+        payer: Address,
+        _paid: &PaidByChannel,
+        _state: &ChannelState,
+    ) -> SettleResponse {
+        self.settle_response(payer, Ok((Units::ZERO, "")), Version::V2)
+    }
+
+    /// Puts what a channel's books say into its offer, so that its payer can sign anew.
+    pub fn correct(&self, _offers: &mut [Requirements], _state: &ChannelState) {}
+
     /// Whether a settlement of this payer failed after its call was answered.
     async fn left_unpaid(&self, payer: Address) -> Result<bool, AuthorizeFailure> {
         let payee = &self.inner.payee;
@@ -328,40 +353,4 @@ impl Rails {
             None => &self.inner.exact_permit2,
         }
     }
-}
-
-/// The rails that take a payload of this form.
-fn kinds(payload: &Payload) -> &'static [RailKind] {
-    match payload {
-        Payload::Eip3009(_) => &[RailKind::Exact],
-        Payload::Permit2(signed) => match signed.authorization.witness.facilitator {
-            Some(_) => &[RailKind::Upto],
-            None => &[RailKind::ExactPermit2],
-        },
-    }
-}
-
-/// Who a credential says is paying.
-pub fn payer(credential: &Credential) -> Address {
-    match &credential.payload {
-        Payload::Eip3009(signed) => signed.authorization.from,
-        Payload::Permit2(signed) => signed.authorization.from,
-    }
-}
-
-/// The signature of a credential, as it came.
-pub fn signature(credential: &Credential) -> &[u8] {
-    match &credential.payload {
-        Payload::Eip3009(signed) => &signed.signature,
-        Payload::Permit2(signed) => &signed.signature,
-    }
-}
-
-/// The amount a credential was signed for; `None` for one that no asset has.
-fn signed_amount(credential: &Credential) -> Option<Units> {
-    let value = match &credential.payload {
-        Payload::Eip3009(signed) => signed.authorization.value,
-        Payload::Permit2(signed) => signed.authorization.permitted.amount,
-    };
-    u128::try_from(value).ok().map(Units::from_atomic)
 }

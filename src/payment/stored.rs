@@ -230,6 +230,9 @@ pub(super) fn by_permit(hold: &Hold) -> bool {
 
 /// The signature a hold was made with.
 pub(super) fn signature(hold: &Hold) -> Option<Bytes> {
+    if let Some(used) = &hold.channel {
+        return used.signature.parse().ok();
+    }
     let signature = hold.authorization.get("signature")?;
     serde_json::from_value(signature.clone()).ok()
 }

@@ -1,9 +1,9 @@
-use super::{EXACT, Extensions};
+use super::{BATCH_SETTLEMENT, EXACT, Extensions};
 use crate::json::{JsonError, Object};
 use crate::protocol::eip3009::{self, Authorization};
 use crate::protocol::header::{self, HEADER_LIMITS};
 use crate::protocol::payment_identifier::{self, PaymentId};
-use crate::protocol::{Network, Refusal, permit2};
+use crate::protocol::{Network, Refusal, channel, permit2};
 use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,6 +58,8 @@ pub enum Payload {
     Eip3009(eip3009::Signed),
     /// `exact` by Permit2, and `upto`; version 2 only.
     Permit2(Box<permit2::Signed>),
+    /// `batch-settlement`: a deposit, a voucher, or the wish for a refund; version 2 only.
+    Channel(Box<channel::Payload>),
 }
 
 /// Reads the payment header of `version`: strict base64, bounded JSON, no key twice.
@@ -90,6 +92,9 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
         }
         (EXACT | permit2::UPTO, Version::V2) => {
             Payload::Permit2(Box::new(permit2::parse_payload(&payload)?))
+        }
+        (BATCH_SETTLEMENT, Version::V2) => {
+            Payload::Channel(Box::new(channel::parse_payload(&payload)?))
         }
         (EXACT, Version::V1) => return Err(Refusal::UnsupportedPayload),
         _ => {

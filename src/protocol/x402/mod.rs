@@ -25,3 +25,5 @@ pub const X_PAYMENT: &str = "x-payment";
 pub const X_PAYMENT_RESPONSE: &str = "x-payment-response";
 /// The scheme of a fixed amount, signed and settled once.
 pub const EXACT: &str = "exact";
+/// The scheme of channels: many calls, one deposit.
+pub const BATCH_SETTLEMENT: &str = "batch-settlement";
