@@ -3,6 +3,7 @@
 use super::super::book::Book;
 use super::walk::Model;
 use super::*;
+use std::collections::BTreeMap;
 
 const SCENARIOS: u64 = 10_000;
 const BATCHES: u64 = 8;
@@ -81,22 +82,27 @@ fn scenario(seed: u64) -> u64 {
     crashes
 }
 
-/// Whether the book holds exactly the model's calls and payouts.
+/// Whether the book holds exactly the model's calls, payouts, channels and operations.
 fn stands(book: &Book, model: &Model) -> bool {
     let batch = book.begin();
-    let calls = batch.scan(keys::CALLS, usize::MAX).expect("reads").len() == model.calls.len()
-        && model
-            .calls
-            .iter()
-            .all(|(id, state)| batch.call(id).as_ref() == Ok(&Some(state.clone())));
-    let payouts = batch
-        .scan(keys::WITHDRAWALS, usize::MAX)
-        .expect("reads")
-        .len()
-        == model.payouts.len()
-        && model
-            .payouts
-            .iter()
-            .all(|(id, state)| batch.withdrawal(id).as_ref() == Ok(&Some(state.clone())));
-    calls && payouts
+    let count = |prefix| batch.scan(prefix, usize::MAX).expect("reads").len();
+    let counts = [
+        (keys::CALLS, model.calls.len()),
+        (keys::WITHDRAWALS, model.payouts.len()),
+        (keys::CHANNELS, model.channels.len()),
+        (keys::OPERATIONS, model.operations.len()),
+    ];
+    counts.into_iter().all(|(prefix, n)| count(prefix) == n)
+        && all(&model.calls, |id| batch.call(id))
+        && all(&model.payouts, |id| batch.withdrawal(id))
+        && all(&model.channels, |id| batch.channel(id))
+        && all(&model.operations, |id| batch.operation(id))
+}
+
+fn all<I, S: PartialEq>(
+    states: &BTreeMap<I, S>,
+    stored: impl Fn(&I) -> Result<Option<S>, LedgerError>,
+) -> bool {
+    let same = |(id, state): (&I, &S)| stored(id).expect("reads").as_ref() == Some(state);
+    states.iter().all(same)
 }

@@ -1,4 +1,5 @@
 mod answers;
+mod channels;
 mod crash;
 mod durable;
 mod golden;

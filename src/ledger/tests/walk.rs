@@ -1,5 +1,7 @@
 //! Random walks over the whole ledger, checked against a model that a child could do on paper.
 
+mod channels;
+
 use super::super::batch::Batch;
 use super::super::book::Book;
 use super::super::verify;
@@ -16,6 +18,7 @@ pub(super) struct Paper {
     charged: u128,
     finished: bool,
     confirmed: bool,
+    failed: bool,
 }
 
 /// What was acknowledged so far.
@@ -23,6 +26,8 @@ pub(super) struct Paper {
 pub(super) struct Model {
     pub(super) calls: BTreeMap<CallId, CallState>,
     pub(super) payouts: BTreeMap<WithdrawalId, WithdrawalState>,
+    pub(super) channels: BTreeMap<ChannelId, ChannelState>,
+    pub(super) operations: BTreeMap<OperationId, OperationState>,
     keys: BTreeMap<ReplayKey, CallId>,
     paper: BTreeMap<CallId, Paper>,
     paid: BTreeMap<WithdrawalId, u128>,
@@ -38,10 +43,13 @@ const WHEN: [SettleWhen; 3] = [
 impl Model {
     /// Does the step that `dice` chooses, and keeps the books; panics when the ledger is wrong.
     pub(super) fn step(&mut self, batch: &mut Batch<'_>, dice: [u8; 4]) {
-        match dice[0] % 8 {
+        match dice[0] % 14 {
             0 | 1 => self.hold(batch, dice),
             2 => self.withdraw(batch, dice),
             3 => self.pay_out(batch, dice),
+            4 => self.see_channel(batch, dice),
+            5 | 6 => self.hold_on_channel(batch, dice),
+            7 => self.operate(batch, dice),
             _ => self.record(batch, dice),
         }
     }
@@ -106,11 +114,21 @@ impl Model {
                         (paper.charged, paper.finished) = (c.charged.atomic(), true)
                     }
                     Event::Voided { .. } => paper.finished = true,
-                    Event::SettlementConfirmed { .. } => paper.confirmed = true,
-                    Event::SettlementReorged { .. } => paper.confirmed = false,
+                    Event::SettlementConfirmed { .. } => {
+                        (paper.confirmed, paper.failed) = (true, false)
+                    }
+                    Event::SettlementFailed { .. } => paper.failed = true,
+                    Event::SettlementReorged { .. } => {
+                        (paper.confirmed, paper.failed) = (false, false)
+                    }
                     _ => {}
                 }
                 assert!(paper.charged <= paper.held, "charged above held");
+                if let Some(used) = &state.hold.channel {
+                    let channel = batch.channel(&used.channel).expect("reads");
+                    self.channels
+                        .insert(used.channel, channel.expect("a channel"));
+                }
                 self.calls.insert(*id, state);
             }
             Err(LedgerError::Refused(_)) => {
@@ -203,6 +221,7 @@ impl Model {
         for (id, state) in &self.payouts {
             assert_eq!(batch.withdrawal(id).expect("reads").as_ref(), Some(state));
         }
+        self.channels_agree(&batch);
         for who in 0..2 {
             let credits = batch.credits(&payer(who)).expect("reads");
             let stored = credits.first().map_or(0, |entry| entry.credit.available);
