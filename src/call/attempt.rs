@@ -88,6 +88,7 @@ impl Attempt {
             call,
             payer: authorized.payer,
             settle_when: authorized.settle_when,
+            takes: authorized.takes,
             reservation: Mutex::new(authorized.reservation),
             channel: authorized.channel,
             end_waits: authorized.end_waits,

@@ -2,7 +2,7 @@
 //! above the ceiling.
 
 use super::quote::QuotedCall;
-use crate::ledger::Capture;
+use crate::ledger::{Capture, SettleWhen, Takes};
 use crate::metering::{Reading, Usage};
 use crate::money::{AmountError, AssetDecimals, Units};
 use crate::pricing::{self, Bill, Line};
@@ -93,8 +93,19 @@ fn wire_name(value: &impl serde::Serialize) -> String {
 }
 
 impl Billing {
-    /// The ledger's record of this bill, out of what is held.
-    pub(super) fn capture(&self, held: Units, at_ms: u64) -> Capture {
+    /// The ledger's record of this bill, of a hold that takes this.
+    pub(super) fn capture(
+        &self,
+        held: Units,
+        takes: Takes,
+        settle_when: SettleWhen,
+        at_ms: u64,
+    ) -> Capture {
+        // What is not taken in the first place is not owed back.
+        let moved = match takes {
+            Takes::Held if settle_when != SettleWhen::After || !self.is_free() => held,
+            Takes::Held | Takes::Charged => self.charged,
+        };
         Capture {
             usage: json!(self.usage),
             usage_source: self.source.to_owned(),
@@ -105,7 +116,7 @@ impl Billing {
             saving: self.bill.cache_saving,
             total: self.bill.total,
             charged: self.charged,
-            credited: held.minus(self.charged).unwrap_or(Units::ZERO),
+            credited: moved.minus(self.charged).unwrap_or(Units::ZERO),
             flags: self.flags.clone(),
             at_ms,
         }

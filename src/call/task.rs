@@ -8,7 +8,7 @@ use super::relay::StreamRelay;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
-use crate::ledger::{CallId, CallState, Event, SettleWhen, VoidReason};
+use crate::ledger::{CallId, CallState, Event, SettleWhen, Takes, VoidReason};
 use crate::metering::meter_whole;
 use crate::payment::{PaidByChannel, Reservation, Settlement};
 use crate::protocol::x402::{self, SettleResponse};
@@ -32,6 +32,8 @@ pub(super) struct Task {
     pub(super) payer: Address,
     /// When the payer's money moves.
     pub(super) settle_when: SettleWhen,
+    /// How much of it: what is held, or what is charged.
+    pub(super) takes: Takes,
     /// The payer's unsettled share, until the settlement is known.
     pub(super) reservation: Mutex<Option<Reservation>>,
     /// The channel that pays, if one does.
@@ -261,7 +263,8 @@ impl Task {
                 Refusal::Internal
             })?;
         pass(Failpoint::Usage);
-        let capture = billing.capture(self.call.ceiling, now_ms());
+        let held = self.call.ceiling;
+        let capture = billing.capture(held, self.takes, self.settle_when, now_ms());
         let state = self.record(Event::Captured(Box::new(capture))).await?;
         pass(Failpoint::Capture);
         billing.count(&self.shared.metrics, &self.call);
