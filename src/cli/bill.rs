@@ -3,6 +3,9 @@
 use crate::pricing::TokenClass;
 use crate::protocol::receipt::{ReceiptBody, SettlementStatus};
 
+/// The rails that take what was charged; the others take what was held, and owe the rest.
+const TAKE_THE_BILL: [&str; 2] = ["x402-upto", "x402-batch-settlement"];
+
 pub(super) fn print_bill(receipt: &ReceiptBody) {
     let decimals = receipt.asset_decimals;
     println!("receipt {}", receipt.call);
@@ -48,11 +51,12 @@ pub(super) fn print_bill(receipt: &ReceiptBody) {
         receipt.charged.asset_text(decimals),
         receipt.held.asset_text(decimals)
     );
-    println!(
-        "  {:<16} {:>42} USDC, your credit",
-        "owed back",
-        receipt.credited.asset_text(decimals)
-    );
+    let credited = receipt.credited.asset_text(decimals);
+    if TAKE_THE_BILL.contains(&receipt.rail.as_str()) {
+        println!("  {:<16} {credited:>42} USDC", "not taken");
+    } else {
+        println!("  {:<16} {credited:>42} USDC, your credit", "owed back");
+    }
     let settlement = match (
         receipt.settlement.status,
         receipt.settlement.transaction,

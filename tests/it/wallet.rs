@@ -1,6 +1,6 @@
 //! `groat pay` and `groat wallet` against the built gateway: what they refuse, what they remember.
 
-use crate::harness::{Setup, Stack, ended, groat, printed};
+use crate::harness::{Setup, Stack, ended, groat, printed, until};
 use alloy::primitives::{Address, U256};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -220,4 +220,41 @@ async fn a_rail_that_is_not_offered_is_not_replaced_by_another() {
         "--deposit goes with",
     );
     assert_eq!(stack.reconcile().await["calls"], 0);
+}
+
+#[tokio::test]
+async fn with_a_node_to_ask_it_pays_by_upto_and_only_the_bill() {
+    let stack = Stack::usual().await;
+    let wallet = Wallet::of(&stack);
+    let payer = stack.chain.payer_key.address();
+    let tokens = || stack.chain.balance_of(stack.asset, payer);
+    let before = tokens().await.expect("a balance");
+    let receipt = wallet.folder.path().join("receipt.json");
+    let to_file = receipt.to_str().expect("a path");
+    let mut charged = 0;
+    for more in [&[][..], &["--whole"][..]] {
+        let mut arguments = vec!["--rpc-url", wallet.rpc(), "--receipt", to_file];
+        arguments.extend(more);
+        let (_, complaints) = succeeded(&wallet.pay(&arguments).await);
+        assert!(
+            complaints.contains("paying by upto: only the bill is taken"),
+            "{complaints}"
+        );
+        let text = std::fs::read_to_string(&receipt).expect("a receipt");
+        let receipt: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(receipt["rail"], "x402-upto");
+        charged += receipt["charged"]
+            .as_str()
+            .expect("text")
+            .parse::<u64>()
+            .expect("a number");
+    }
+    until("both calls are settled", || async {
+        let report = stack.report().await;
+        assert_eq!(report["faults"], json!([]), "{report}");
+        (report["calls"] == 2 && report["calls_open"] == 0).then_some(())
+    })
+    .await;
+    let spent = before - tokens().await.expect("a balance");
+    assert_eq!(spent, U256::from(charged), "the bills and nothing else");
 }
