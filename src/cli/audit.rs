@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::chain::audit::{Moved, Party, transfers};
 use crate::chain::{ChainError, Rpc};
-use crate::ledger::{EntityId, Event, LogEntry};
+use crate::ledger::{EntityId, Event, LogEntry, SettleWhen, Takes};
 use crate::protocol::Network;
 use alloy::primitives::{Address, B256, U256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,10 +57,18 @@ fn booked(entries: &[LogEntry]) -> Result<(BTreeMap<EntityId, Booked>, Option<Ne
     let unreadable = || Failure::other("the ledger holds an event that cannot be read");
     let mut booked: BTreeMap<EntityId, Booked> = BTreeMap::new();
     let mut network = None;
+    let mut takes_the_bill = BTreeSet::new();
     for entry in entries {
         match entry.parsed().map_err(|_| unreadable())? {
             Event::Held(hold) => {
                 network = Some(hold.network.parse().map_err(|_| unreadable())?);
+                // What a channel pays is moved by its claims, many calls at a time.
+                if hold.settle_when == SettleWhen::ByClaim {
+                    continue;
+                }
+                if hold.takes == Takes::Charged {
+                    takes_the_bill.insert(entry.id);
+                }
                 let to = hold
                     .authorization
                     .get("to")
@@ -88,6 +96,11 @@ fn booked(entries: &[LogEntry]) -> Result<(BTreeMap<EntityId, Booked>, Option<Ne
                         transaction: None,
                     },
                 );
+            }
+            Event::Captured(capture) if takes_the_bill.contains(&entry.id) => {
+                if let Some(transfer) = booked.get_mut(&entry.id) {
+                    transfer.value = U256::from(capture.charged.atomic());
+                }
             }
             Event::SettlementConfirmed { transaction, .. } => {
                 let transaction: B256 = transaction.parse().map_err(|_| unreadable())?;

@@ -1,10 +1,7 @@
 //! A receipt as people read a bill.
 
 use crate::pricing::TokenClass;
-use crate::protocol::receipt::{ReceiptBody, SettlementStatus};
-
-/// The rails that take what was charged; the others take what was held, and owe the rest.
-const TAKE_THE_BILL: [&str; 2] = ["x402-upto", "x402-batch-settlement"];
+use crate::protocol::receipt::{ReceiptBody, SettlementStatus, TAKE_THE_BILL};
 
 pub(super) fn print_bill(receipt: &ReceiptBody) {
     let decimals = receipt.asset_decimals;
@@ -51,10 +48,15 @@ pub(super) fn print_bill(receipt: &ReceiptBody) {
         receipt.charged.asset_text(decimals),
         receipt.held.asset_text(decimals)
     );
-    let credited = receipt.credited.asset_text(decimals);
     if TAKE_THE_BILL.contains(&receipt.rail.as_str()) {
-        println!("  {:<16} {credited:>42} USDC", "not taken");
+        let rest = receipt.held.minus(receipt.charged).unwrap_or_default();
+        println!(
+            "  {:<16} {:>42} USDC",
+            "not taken",
+            rest.asset_text(decimals)
+        );
     } else {
+        let credited = receipt.credited.asset_text(decimals);
         println!("  {:<16} {credited:>42} USDC, your credit", "owed back");
     }
     let settlement = match (

@@ -101,6 +101,9 @@ pub struct ReceiptBody {
     pub issued_at: String,
 }
 
+/// The rails that take the bill and nothing else; all others take what was held.
+pub const TAKE_THE_BILL: [&str; 2] = ["x402-upto", "x402-batch-settlement"];
+
 impl ReceiptBody {
     /// This with everything that follows from the usage, the prices and the hold filled in: lines,
     /// list price, saving, total, row hash, chain id, charged, credited,
@@ -129,9 +132,20 @@ impl ReceiptBody {
         }
         let due = self.total_pusd.to_units_ceil(self.asset_decimals)?;
         self.charged = due.min(self.held);
-        self.credited = self.held.minus(self.charged)?;
+        self.credited = self.moved().minus(self.charged)?;
         self.set_flag(CAPPED_AT_HELD, due > self.held);
         Ok(self)
+    }
+
+    /// What the payment moved, in atomic units: all that was held, but the charge alone on rails that
+    /// take the bill, and where nothing is to be settled.
+    fn moved(&self) -> Units {
+        let bill_alone = TAKE_THE_BILL.contains(&self.rail.as_str());
+        match self.settlement.status {
+            _ if bill_alone => self.charged,
+            SettlementStatus::None => self.charged,
+            _ => self.held,
+        }
     }
 
     fn set_flag(&mut self, name: &str, set: bool) {

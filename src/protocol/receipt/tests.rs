@@ -286,7 +286,12 @@ fn signing_a_false_sum_does_not_help() {
     );
     assert_eq!(
         faults(&|b| b.settlement.status = SettlementStatus::None),
-        [ReceiptFault::Settlement]
+        [ReceiptFault::Settlement, ReceiptFault::Credited]
+    );
+    assert_eq!(
+        faults(&|b| b.rail = "x402-upto".to_owned()),
+        [ReceiptFault::Credited],
+        "a rail that takes the bill owes nothing back"
     );
     let none = faults(&|b| b.usage_source = UsageSource::None);
     assert!(none.contains(&ReceiptFault::Usage) && none.contains(&ReceiptFault::Total));

@@ -50,8 +50,8 @@ pub enum ReceiptFault {
     /// `charged` is not the total rounded up once, or all that was held.
     #[error("charged is not total_pusd rounded up once (at most held)")]
     Charged,
-    /// `credited` is not held less charged.
-    #[error("credited is not held less charged")]
+    /// `credited` is not what the payment moves beyond the charge.
+    #[error("credited is not what the payment moves beyond the charge")]
     Credited,
     /// A flag that the bill calls for is missing, or one is there without its reason.
     #[error("the flags are not those that the bill calls for")]
