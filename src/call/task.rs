@@ -235,8 +235,11 @@ impl Task {
     }
 
     async fn settle(&self) -> Settlement {
-        let settlement = match self.shared.ledger.call(&self.id).await {
-            Ok(Some(state)) => self.shared.settlements.settle_call(&state).await,
+        let (settlement, amount) = match self.shared.ledger.call(&self.id).await {
+            Ok(Some(state)) => {
+                let settlement = self.shared.settlements.settle_call(&state).await;
+                (settlement, state.settlement_amount())
+            }
             // A ledger that cannot be read settles nothing; the next start goes on from what it holds.
             _ => std::future::pending().await,
         };
@@ -246,7 +249,7 @@ impl Task {
             .unwrap_or_else(PoisonError::into_inner);
         let reservation = reservation.take();
         if let (Some(reservation), Settlement::Confirmed { .. }) = (reservation, &settlement) {
-            reservation.settled(self.call.ceiling);
+            reservation.settled(amount.unwrap_or_default());
         }
         settlement
     }

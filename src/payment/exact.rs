@@ -1,7 +1,7 @@
 //! x402 `exact` by EIP-3009 (x402 scheme_exact_evm): checks in order of cost, the chain asked last.
 
 use super::authorized::{AuthorizeFailure, Authorized};
-use super::exposure::{Exposure, Full, Reservation, Settles};
+use super::exposure::{Draws, Exposure, Full, Reservation, Settles};
 use super::rails::Payee;
 use super::stored::StoredTransfer;
 use crate::chain::{Preflight, RevertReason, Rpc, Transfer};
@@ -132,7 +132,7 @@ impl ExactRail {
             .reserve(authorization.from, amount, preflight.balance, must_prepay)
             .map_err(|full| match full {
                 Full::Limit => Refusal::UnsettledLimit,
-                Full::Balance | Full::Permit => Refusal::InsufficientBalance,
+                Full::Balance | Full::Allowance => Refusal::InsufficientBalance,
             })?;
         Ok(Authorized {
             rail: RailKind::Exact,
@@ -156,7 +156,13 @@ impl ExactRail {
     ) -> Result<(SettleWhen, Reservation), Full> {
         if self.settles_afterwards() && !must_prepay {
             let exposure = &self.exposure;
-            match exposure.reserve(payer, amount, balance, Settles::Afterwards) {
+            match exposure.reserve(
+                payer,
+                amount,
+                balance,
+                Settles::Afterwards,
+                Draws::BalanceAlone,
+            ) {
                 Ok(reservation) => return Ok((SettleWhen::After, reservation)),
                 Err(Full::Limit) => {}
                 Err(full) => return Err(full),
@@ -166,9 +172,9 @@ impl ExactRail {
             SettleWhen::After => SettleWhen::Before,
             as_configured => as_configured,
         };
-        let reservation = self
-            .exposure
-            .reserve(payer, amount, balance, Settles::First)?;
+        let reservation =
+            self.exposure
+                .reserve(payer, amount, balance, Settles::First, Draws::BalanceAlone)?;
         Ok((settle_when, reservation))
     }
 

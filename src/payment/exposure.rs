@@ -26,10 +26,13 @@ struct Books {
     settled: HashMap<Address, Units>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Owed {
     unsettled: U256,
     afterwards: Afterwards,
+    /// What is to be drawn from the allowance of Permit2.
+    drawn: U256,
+    /// How many of these payments set that allowance themselves.
     permits: u64,
 }
 
@@ -46,8 +49,18 @@ pub(super) enum Settles {
     First,
     /// After its answer left: a payer who empties the wallet meanwhile costs the operator the call.
     Afterwards,
-    /// The same, and by an allowance that only one payment at a time can set (EIP-2612).
-    AfterwardsByPermit,
+}
+
+/// What a payment needs beside the balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Draws {
+    /// Nothing: its signature moves the money.
+    BalanceAlone,
+    /// So much allowance of Permit2 as stands, in atomic units.
+    Allowance(U256),
+    /// An allowance that it sets itself, to what it needs and whatever stood before (EIP-2612): no
+    /// other payment can count on the allowance beside it.
+    OwnPermit,
 }
 
 /// Why nothing more may be owed.
@@ -57,8 +70,8 @@ pub(super) enum Full {
     Balance,
     /// The operator's limit for this payer, or for all, is reached.
     Limit,
-    /// Another payment by permit of the same payer is not settled yet.
-    Permit,
+    /// The allowance does not cover it beside what is unsettled.
+    Allowance,
 }
 
 /// A payment's share of its payer's unsettled sum, given back when this is dropped.
@@ -68,6 +81,7 @@ pub struct Reservation {
     payer: Address,
     amount: Units,
     settles: Settles,
+    draws: Draws,
 }
 
 impl Exposure {
@@ -78,68 +92,100 @@ impl Exposure {
         }
     }
 
-    /// Counts a payment, if the payer's balance covers it beside all that is unsettled, and the
-    /// limits leave room for it.
+    /// Counts a payment, if the payer's balance and allowance cover it beside all that is unsettled,
+    /// and the limits leave room for it; the look and the count are one step.
     pub(super) fn reserve(
         &self,
         payer: Address,
         amount: Units,
         balance: U256,
         settles: Settles,
+        draws: Draws,
     ) -> Result<Reservation, Full> {
-        let books = self.books();
-        let owed = books.payers.get(&payer);
-        let unsettled = owed.map_or(U256::ZERO, |owed| owed.unsettled);
-        let sum = unsettled.checked_add(U256::from(amount.atomic()));
+        let mut books = self.books();
+        let owed = books.payers.get(&payer).copied().unwrap_or_default();
+        let value = U256::from(amount.atomic());
+        let sum = owed.unsettled.checked_add(value);
         if sum.is_none_or(|sum| sum > balance) {
             return Err(Full::Balance);
         }
-        if settles != Settles::First {
+        if settles == Settles::Afterwards {
             let trusted = books.settled.get(&payer).copied().unwrap_or_default();
             let payer_max = self.limits.payer_first.plus(trusted).unwrap_or(trusted);
             let payer_max = payer_max.min(self.limits.payer_max);
-            let own = owed.map(|owed| owed.afterwards).unwrap_or_default();
-            let room = own.leaves(amount, payer_max, self.limits.payer_calls)
-                && books
-                    .afterwards
-                    .leaves(amount, self.limits.total_max, self.limits.total_calls);
+            let all = books.afterwards;
+            let room = owed
+                .afterwards
+                .leaves(amount, payer_max, self.limits.payer_calls)
+                && all.leaves(amount, self.limits.total_max, self.limits.total_calls);
             if !room {
                 return Err(Full::Limit);
             }
         }
-        let permits = owed.map_or(0, |owed| owed.permits);
-        if settles == Settles::AfterwardsByPermit && permits > 0 {
-            return Err(Full::Permit);
+        let allowed = match draws {
+            Draws::BalanceAlone => true,
+            Draws::Allowance(allowance) => {
+                let drawn = owed.drawn.checked_add(value);
+                owed.permits == 0 && drawn.is_some_and(|drawn| drawn <= allowance)
+            }
+            Draws::OwnPermit => owed.permits == 0 && owed.drawn.is_zero(),
+        };
+        if !allowed {
+            return Err(Full::Allowance);
         }
+        books.add(payer, amount, settles, draws);
         drop(books);
-        Ok(self.count(payer, amount, settles))
+        Ok(self.reservation(payer, amount, settles, draws))
     }
 
     /// Counts a payment that was taken before, whatever the limits say now.
-    pub(super) fn count(&self, payer: Address, amount: Units, settles: Settles) -> Reservation {
-        let mut books = self.books();
-        let owed = books.payers.entry(payer).or_default();
-        owed.unsettled = owed.unsettled.saturating_add(U256::from(amount.atomic()));
-        if settles != Settles::First {
-            owed.afterwards.add(amount);
-            books.afterwards.add(amount);
-        }
-        if settles == Settles::AfterwardsByPermit
-            && let Some(owed) = books.payers.get_mut(&payer)
-        {
-            owed.permits = owed.permits.saturating_add(1);
-        }
-        drop(books);
+    pub(super) fn count(
+        &self,
+        payer: Address,
+        amount: Units,
+        settles: Settles,
+        draws: Draws,
+    ) -> Reservation {
+        self.books().add(payer, amount, settles, draws);
+        self.reservation(payer, amount, settles, draws)
+    }
+
+    fn reservation(
+        &self,
+        payer: Address,
+        amount: Units,
+        settles: Settles,
+        draws: Draws,
+    ) -> Reservation {
         Reservation {
             exposure: self.clone(),
             payer,
             amount,
             settles,
+            draws,
         }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books {
+    fn add(&mut self, payer: Address, amount: Units, settles: Settles, draws: Draws) {
+        let value = U256::from(amount.atomic());
+        let owed = self.payers.entry(payer).or_default();
+        owed.unsettled = owed.unsettled.saturating_add(value);
+        if draws != Draws::BalanceAlone {
+            owed.drawn = owed.drawn.saturating_add(value);
+        }
+        if draws == Draws::OwnPermit {
+            owed.permits = owed.permits.saturating_add(1);
+        }
+        if settles == Settles::Afterwards {
+            owed.afterwards.add(amount);
+            self.afterwards.add(amount);
+        }
     }
 }
 
@@ -161,19 +207,21 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut books = self.exposure.books();
-        if self.settles != Settles::First {
+        if self.settles == Settles::Afterwards {
             books.afterwards.subtract(self.amount);
         }
         let Some(owed) = books.payers.get_mut(&self.payer) else {
             return;
         };
-        owed.unsettled = owed
-            .unsettled
-            .saturating_sub(U256::from(self.amount.atomic()));
-        if self.settles != Settles::First {
+        let value = U256::from(self.amount.atomic());
+        owed.unsettled = owed.unsettled.saturating_sub(value);
+        if self.settles == Settles::Afterwards {
             owed.afterwards.subtract(self.amount);
         }
-        if self.settles == Settles::AfterwardsByPermit {
+        if self.draws != Draws::BalanceAlone {
+            owed.drawn = owed.drawn.saturating_sub(value);
+        }
+        if self.draws == Draws::OwnPermit {
             owed.permits = owed.permits.saturating_sub(1);
         }
         if owed.unsettled.is_zero() && owed.afterwards.calls == 0 {
@@ -223,7 +271,10 @@ mod tests {
     #[test]
     fn rule_13_a_balance_covers_only_so_many_payments_at_once() {
         let exposure = exposure();
-        let reserve = |who| exposure.reserve(who, five(), U256::from(10), Settles::First);
+        let reserve = |who| {
+            let balance = U256::from(10);
+            exposure.reserve(who, five(), balance, Settles::First, Draws::BalanceAlone)
+        };
         let first = reserve(PAYER);
         let second = reserve(PAYER);
         assert!(first.is_ok() && second.is_ok());
@@ -239,7 +290,7 @@ mod tests {
     #[test]
     fn rule_13_what_is_owed_afterwards_grows_with_what_was_settled_up_to_the_limits() {
         let exposure = exposure();
-        let reserve = |who| exposure.reserve(who, five(), U256::MAX, Settles::Afterwards);
+        let reserve = |who| afterwards(&exposure, who, Draws::BalanceAlone);
         let held = [reserve(PAYER), reserve(PAYER)];
         assert_eq!(reserve(PAYER).err(), Some(Full::Limit), "ten at first");
         for reservation in held.into_iter().flatten() {
@@ -257,12 +308,58 @@ mod tests {
     }
 
     #[test]
-    fn rule_13_one_permit_at_a_time() {
+    fn rule_13_many_at_once_find_no_more_room_than_one_after_another() {
         let exposure = exposure();
-        let by_permit = || exposure.reserve(PAYER, five(), U256::MAX, Settles::AfterwardsByPermit);
-        let first = by_permit();
-        assert_eq!(by_permit().err(), Some(Full::Permit));
+        let together = std::sync::Barrier::new(16);
+        let served = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|_| {
+                    scope.spawn(|| {
+                        together.wait();
+                        afterwards(&exposure, PAYER, Draws::BalanceAlone).ok()
+                    })
+                })
+                .collect();
+            let reserved: Vec<_> = threads.into_iter().map(|one| one.join()).collect();
+            reserved.iter().flatten().flatten().count()
+        });
+        assert_eq!(served, 2, "ten units at first");
+    }
+
+    #[test]
+    fn rule_13_an_allowance_covers_only_so_many_payments_at_once() {
+        let exposure = exposure();
+        let of_nine = Draws::Allowance(U256::from(9));
+        let first = afterwards(&exposure, PAYER, of_nine);
+        assert!(first.is_ok());
+        let second = afterwards(&exposure, PAYER, of_nine);
+        assert_eq!(second.err(), Some(Full::Allowance));
+        let other_means = afterwards(&exposure, PAYER, Draws::BalanceAlone);
+        assert!(other_means.is_ok());
         drop(first);
-        assert!(by_permit().is_ok());
+        assert!(afterwards(&exposure, PAYER, of_nine).is_ok());
+    }
+
+    #[test]
+    fn rule_13_a_permit_is_the_only_draw_on_the_allowance_that_it_sets() {
+        let exposure = exposure();
+        let standing = Draws::Allowance(U256::MAX);
+        for (taken, beside) in [
+            (Draws::OwnPermit, Draws::OwnPermit),
+            (Draws::OwnPermit, standing),
+            (standing, Draws::OwnPermit),
+        ] {
+            let first = afterwards(&exposure, PAYER, taken);
+            assert!(first.is_ok());
+            let second = afterwards(&exposure, PAYER, beside);
+            assert_eq!(second.err(), Some(Full::Allowance));
+            drop(first);
+            assert!(afterwards(&exposure, PAYER, beside).is_ok());
+        }
+        assert!(exposure.books().payers.is_empty());
+    }
+
+    fn afterwards(exposure: &Exposure, who: Address, draws: Draws) -> Result<Reservation, Full> {
+        exposure.reserve(who, five(), U256::MAX, Settles::Afterwards, draws)
     }
 }

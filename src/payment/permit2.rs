@@ -1,7 +1,7 @@
 //! x402 by Permit2: `exact` for tokens without EIP-3009, and `upto`, which captures the bill alone.
 
 use super::authorized::{AuthorizeFailure, Authorized};
-use super::exposure::{Exposure, Full, Settles};
+use super::exposure::{Draws, Exposure, Full, Settles};
 use super::rails::Payee;
 use super::stored::StoredPermit;
 use crate::chain::bindings::Eip2612Permit;
@@ -189,15 +189,18 @@ impl Permit2Rail {
         if !by_permit {
             transfer.permit2612 = None;
         }
-        let settles = match (self.settle_when, by_permit) {
-            (SettleWhen::After, true) => Settles::AfterwardsByPermit,
-            (SettleWhen::After, false) => Settles::Afterwards,
+        let settles = match self.settle_when {
+            SettleWhen::After => Settles::Afterwards,
             _ => Settles::First,
+        };
+        let draws = match by_permit {
+            true => Draws::OwnPermit,
+            false => Draws::Allowance(preflight.allowance),
         };
         let payer = authorization.from;
         let reservation = self
             .exposure
-            .reserve(payer, amount, preflight.balance, settles)
+            .reserve(payer, amount, preflight.balance, settles, draws)
             .map_err(|full| AuthorizeFailure::Refused(full.into()))?;
         let (rail, takes) = match self.facilitator {
             Some(_) => (RailKind::Upto, Takes::Charged),
@@ -297,7 +300,7 @@ impl From<Full> for Refusal {
         match full {
             Full::Balance => Refused::InsufficientBalance.into(),
             Full::Limit => Self::UnsettledLimit,
-            Full::Permit => Refused::AllowanceRequired.into(),
+            Full::Allowance => Refused::AllowanceRequired.into(),
         }
     }
 }

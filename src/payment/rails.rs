@@ -144,11 +144,10 @@ impl Rails {
             return None;
         }
         let payer = hold.payer.parse().ok()?;
-        let settles = match super::stored::by_permit(hold) {
-            true => Settles::AfterwardsByPermit,
-            false => Settles::Afterwards,
-        };
-        Some(self.inner.exposure.count(payer, hold.held, settles))
+        let draws = super::stored::draws(hold);
+        let settles = Settles::Afterwards;
+        let exposure = &self.inner.exposure;
+        Some(exposure.count(payer, hold.held, settles, draws))
     }
 
     /// Which rail's offer of this amount a credential accepted; version 1 echoes no price row.
@@ -247,7 +246,12 @@ impl Rails {
                 if rail.settles_afterwards() && self.left_unpaid(payer).await? {
                     return Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly));
                 }
-                rail.authorize(credential, signed, amount, proof).await
+                let authorized = rail.authorize(credential, signed, amount, proof).await?;
+                // The room that is counted now may be that of a call left unpaid since the first look.
+                if rail.settles_afterwards() && self.left_unpaid(payer).await? {
+                    return Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly));
+                }
+                Ok(authorized)
             }
             Payload::Channel(_) => Err(AuthorizeFailure::Unknown),
         }

@@ -1,6 +1,7 @@
 //! What a hold keeps of its payment, and the transactions that settle it, also after a restart.
 
 use super::authorized::ledger_name;
+use super::exposure::Draws;
 use crate::chain::bindings::IEip3009Token;
 use crate::chain::bindings::{Eip2612Permit, ISettler};
 use crate::chain::{Authorization, Expect, Job, PermitTransfer, Transfer, settler};
@@ -138,11 +139,6 @@ impl StoredPermit {
         record
     }
 
-    /// Whether its payment hung on an allowance that comes with it.
-    pub(super) fn by_permit(&self) -> bool {
-        self.permit2612.is_some()
-    }
-
     fn transfer(self, asset: Address, owner: Address) -> PermitTransfer {
         PermitTransfer {
             permit2: self.permit2,
@@ -222,10 +218,13 @@ pub(super) fn batch_of(id: &str) -> B256 {
     alloy::primitives::keccak256(id)
 }
 
-/// Whether a hold's payment hung on an allowance that comes with it.
-pub(super) fn by_permit(hold: &Hold) -> bool {
-    serde_json::from_value::<StoredPermit>(hold.authorization.clone())
-        .is_ok_and(|stored| stored.by_permit())
+/// What a hold's payment needs beside the balance: what stood then was enough.
+pub(super) fn draws(hold: &Hold) -> Draws {
+    match serde_json::from_value::<StoredPermit>(hold.authorization.clone()) {
+        Ok(stored) if stored.permit2612.is_some() => Draws::OwnPermit,
+        Ok(_) => Draws::Allowance(U256::MAX),
+        Err(_) => Draws::BalanceAlone,
+    }
 }
 
 /// The signature a hold was made with.
