@@ -19,6 +19,8 @@ pub struct ChannelState {
     pub charged: Units,
     /// What was charged before the opening, and what was claimed later beyond all charges.
     pub charged_elsewhere: Units,
+    /// When the oldest charge was made that is not claimed, in milliseconds since the Unix epoch.
+    pub unclaimed_since_ms: Option<u64>,
     /// What running calls hold.
     pub reserved: Units,
     /// How many calls are running: held, and neither captured nor voided.
@@ -127,6 +129,12 @@ impl ChannelState {
                     next.charged_elsewhere = state.charged_elsewhere.plus(raise)?;
                     next.charged = on_chain.total_claimed;
                 }
+                if next.charged <= on_chain.total_claimed {
+                    next.unclaimed_since_ms = None;
+                } else if on_chain.total_claimed > state.on_chain.total_claimed {
+                    // What that claim left is newer than what it took.
+                    next.unclaimed_since_ms = Some(on_chain.at_ms);
+                }
                 Ok(next)
             }
             (None, _) => Err(TransitionError::Unknown {
@@ -167,6 +175,9 @@ impl ChannelState {
                 next.release(hold.held)?;
                 next.charged = self.charged.plus(capture.charged)?;
                 signed(next.charged)?;
+                if next.charged > self.on_chain.total_claimed {
+                    next.unclaimed_since_ms.get_or_insert(capture.at_ms);
+                }
             }
             Event::Voided { .. } => next.release(hold.held)?,
             _ => return Ok(next),
@@ -227,6 +238,7 @@ impl ChannelState {
             voucher: None,
             charged,
             charged_elsewhere: charged,
+            unclaimed_since_ms: (charged > on_chain.total_claimed).then_some(opening.at_ms),
             reserved: Units::ZERO,
             running: 0,
             last_used_ms: opening.at_ms,
