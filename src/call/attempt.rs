@@ -218,6 +218,7 @@ impl From<AuthorizeFailure> for Refusal {
     fn from(failure: AuthorizeFailure) -> Self {
         match failure {
             AuthorizeFailure::Refused(refusal) => Self::Payment(refusal),
+            AuthorizeFailure::Channel { reason, state } => Self::Channel { reason, state },
             AuthorizeFailure::Unknown => Self::ChainUnknown,
         }
     }

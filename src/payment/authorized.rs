@@ -1,12 +1,14 @@
 //! What a rail says of a payment: it is good, with all that its call needs to know, or why not.
 
+use super::channel::Lease;
 use super::exposure::Reservation;
 use crate::config::RailKind;
-use crate::ledger::{ChannelUse, SettleWhen, Takes};
+use crate::ledger::{ChannelState, ChannelUse, SettleWhen, Takes};
 use crate::money::Units;
 use crate::protocol::Refusal;
 use alloy::primitives::Address;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A payment that is good: it may be held.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct PaidByChannel {
     pub used: ChannelUse,
     /// The deposit that came with it: its transaction (`0x…`), and how much.
     pub deposit: Option<(String, Units)>,
+    /// Its call's place on the channel: while anybody has it, no refund begins.
+    pub lease: Arc<Lease>,
 }
 
 /// Why a payment is not taken.
@@ -44,6 +48,13 @@ pub struct PaidByChannel {
 pub enum AuthorizeFailure {
     /// It is not good, for this reason.
     Refused(Refusal),
+    /// Its channel does not pay for the call as its voucher says.
+    Channel {
+        /// Why.
+        reason: Refusal,
+        /// The books that refused.
+        state: Box<ChannelState>,
+    },
     /// The chain, or the ledger, did not say; it may be good.
     Unknown,
 }

@@ -5,16 +5,20 @@
 //! credit on chain. `upto` takes the bill and nothing else, once it is known: a void sends nothing.
 
 mod authorized;
+mod channel;
 mod credential;
 mod exact;
 mod exposure;
+mod operation;
 mod permit2;
 mod rails;
 mod settlement;
 mod stored;
 
 pub use authorized::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name};
+pub use channel::{ChannelRail, Keeper, Lease, Paid, Refunded};
 pub use credential::{payer, signature};
 pub use exposure::Reservation;
+pub use operation::Operations;
 pub use rails::{Rails, Wish};
 pub use settlement::{LedgerOutbox, Settlement, Settlements};

@@ -88,18 +88,20 @@ impl Settlements {
 
     /// Settles a held call and waits for the outcome, however long the chain takes.
     pub async fn settle_call(&self, state: &CallState) -> Settlement {
-        let outcome = self.wait_for(&state.hold.call.to_string());
         let Some(job) = call_job(state, self.inner.settler) else {
             return Settlement::Failed {
                 reason: "the stored authorization cannot be read".to_owned(),
             };
         };
+        self.bring_about(job, &state.settlement).await
+    }
+
+    /// Has the lane do what the ledger has an entry for, which stands as it says, and waits for the
+    /// outcome, however long the chain takes.
+    pub(super) async fn bring_about(&self, job: Job, before: &ledger::Settlement) -> Settlement {
+        let outcome = self.wait_for(&job.id);
         let lane = &self.inner.relayer;
-        let previous = state
-            .settlement
-            .broadcast()
-            .map(sent_before)
-            .unwrap_or_default();
+        let previous = before.broadcast().map(sent_before).unwrap_or_default();
         let taken = if previous.is_empty() {
             lane.submit(job).await.is_ok()
         } else {
@@ -127,6 +129,14 @@ impl Settlements {
             return tracing::error!(call = %state.hold.call, "a stored settlement cannot be read");
         };
         watch(&self.inner.relayer, job, &state.settlement, settled).await;
+    }
+
+    /// The same for an operation's.
+    pub(super) async fn watch_job(&self, job: Job, settlement: &ledger::Settlement) {
+        match settled(settlement) {
+            Some(settled) => watch(&self.inner.relayer, job, settlement, settled).await,
+            None => tracing::error!(id = job.id, "a stored settlement cannot be read"),
+        }
     }
 
     /// The same for a withdrawal that was paid.
@@ -171,6 +181,11 @@ impl Settlements {
         if let Err(error) = taken {
             tracing::error!(%id, error, "a withdrawal was not taken up");
         }
+    }
+
+    /// The account that sends settlements.
+    pub(super) fn relayer(&self) -> Address {
+        self.inner.relayer.address()
     }
 
     /// Whether withdrawals can be paid.

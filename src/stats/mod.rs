@@ -1,5 +1,9 @@
 //! What calls taught us, as numbers that Prometheus reads.
 
+mod channels;
+
+pub use channels::ChannelMetrics;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +29,7 @@ pub struct Metrics {
     losses: Family<RailLabels, Counter>,
     lost: Family<RailLabels, Counter>,
     calls_running: Gauge,
+    channels: ChannelMetrics,
     first_byte_seconds: Histogram,
     settlement_seconds: Histogram,
 }
@@ -78,6 +83,7 @@ impl Default for Metrics {
             losses: Family::default(),
             lost: Family::default(),
             calls_running: Gauge::default(),
+            channels: ChannelMetrics::default(),
             first_byte_seconds: seconds(),
             settlement_seconds: seconds(),
         };
@@ -153,6 +159,7 @@ impl Metrics {
             "Calls under way",
             self.calls_running.clone(),
         );
+        self.channels.register(r);
         r.register(
             "first_byte_seconds",
             "Upstream time to the first byte",
@@ -163,6 +170,11 @@ impl Metrics {
             "Time from sending a settlement to its confirmation",
             self.settlement_seconds.clone(),
         );
+    }
+
+    /// What is counted of channels.
+    pub fn channels(&self) -> &ChannelMetrics {
+        &self.channels
     }
 
     /// The exposition text (OpenMetrics).
