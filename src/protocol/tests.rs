@@ -211,9 +211,12 @@ fn each_wrong_member_is_refused() {
             Refusal::Malformed(_)
         ));
     }
-    let mut permit2 = paid()[0].json();
-    permit2["payload"] = json!({ "signature": "0x", "permit2Authorization": {} });
-    let got = decode_payment(Version::V2, &header(&permit2)).unwrap_err();
+    let mut foreign = paid()[0].json();
+    foreign["payload"] = json!({ "signature": "0x", "permit2Authorization": {} });
+    let got = decode_payment(Version::V2, &header(&foreign)).unwrap_err();
+    assert_eq!(got.reason(), "invalid_payload");
+    foreign["payload"] = json!({ "signature": "0x" });
+    let got = decode_payment(Version::V2, &header(&foreign)).unwrap_err();
     assert_eq!(got.reason(), "unsupported_payload_type");
 }
 

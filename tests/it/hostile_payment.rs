@@ -94,7 +94,7 @@ async fn payloads_without_their_parts_are_refused() {
         ),
         (
             "another scheme",
-            bench.bent(|p| p["accepted"]["scheme"] = json!("upto")),
+            bench.bent(|p| p["accepted"]["scheme"] = json!("deferred")),
             "unsupported_scheme",
         ),
         (
