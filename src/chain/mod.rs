@@ -9,6 +9,7 @@
 //! Architecture invariant: nothing in this module knows calls, prices or ledgers. The port to the
 //! ledger is [`Outbox`]; what happened comes back as [`LaneEvent`]s.
 
+mod approval;
 pub mod audit;
 pub mod bindings;
 mod channel;
@@ -21,6 +22,7 @@ mod rpc;
 pub mod settler;
 mod transport;
 
+pub use approval::{Approval, ApprovalPreflight, Carried};
 pub use channel::{
     ChannelEvent, ChannelEventKind, ChannelPreflight, ChannelQuestion, ChannelState, ChannelsRead,
     DepositCall, DepositPreflight, Due, SignedDigest, Withdrawal,

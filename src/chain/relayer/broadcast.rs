@@ -4,7 +4,7 @@ use crate::chain::ChainError;
 
 /// What the node's answer to a broadcast means; only the chain itself ever decides an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Broadcast {
+pub(in crate::chain) enum Broadcast {
     /// The node has it.
     Known,
     /// The nonce is used: by this very transaction, by an earlier try, or by someone else.
@@ -18,7 +18,7 @@ pub(super) enum Broadcast {
 }
 
 /// Reads a broadcast's answer; nodes differ in codes, so their words decide.
-pub(super) fn broadcast<T>(answer: &Result<T, ChainError>) -> Broadcast {
+pub(in crate::chain) fn broadcast<T>(answer: &Result<T, ChainError>) -> Broadcast {
     let message = match answer {
         Ok(_) => return Broadcast::Known,
         Err(ChainError::Refused { message, .. }) => message.to_ascii_lowercase(),

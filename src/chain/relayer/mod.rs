@@ -56,6 +56,7 @@ pub use job::{
 pub use policy::{Health, LanePolicy, Unhealthy};
 pub use proof::{Authorization, Expect, ExpectedLog};
 
+pub(super) use broadcast::{Broadcast, broadcast};
 pub(super) use proof::{is_spent, spent_query};
 
 use super::Rpc;

@@ -24,6 +24,12 @@ pub enum Expect {
     },
     /// Every one of these logs; an empty list is never there.
     Logs(Vec<ExpectedLog>),
+    /// That so much of the chain's own coin was sent along: it leaves no log, so success is all
+    /// there is to see.
+    Coin {
+        /// The amount in wei.
+        wei: U256,
+    },
 }
 
 /// A log by its emitter and its first topics.
@@ -117,6 +123,7 @@ impl Expect {
                 let there = |e: &ExpectedLog| logs.iter().any(|log| e.is(log));
                 !expected.is_empty() && expected.iter().all(there)
             }
+            Self::Coin { .. } => true,
         }
     }
 
@@ -124,7 +131,15 @@ impl Expect {
     pub(super) fn missing(&self) -> FailReason {
         match self {
             Self::Transfer { .. } => FailReason::TransferEventMismatch,
-            Self::Logs(_) => FailReason::EventMissing,
+            Self::Logs(_) | Self::Coin { .. } => FailReason::EventMissing,
+        }
+    }
+
+    /// How much of the chain's own coin goes along, in wei.
+    pub(super) fn coin(&self) -> U256 {
+        match self {
+            Self::Coin { wei } => *wei,
+            Self::Transfer { .. } | Self::Logs(_) => U256::ZERO,
         }
     }
 
@@ -147,6 +162,7 @@ impl Expect {
                 let topics = first.topics.iter().map(|topic| vec![*topic]).collect();
                 Some((first.emitter, topics))
             }
+            Self::Coin { .. } => None,
         }
     }
 
@@ -165,6 +181,7 @@ impl Expect {
                     })
             }
             Self::Logs(expected) => expected.first().is_some_and(|first| first.is(log)),
+            Self::Coin { .. } => false,
         }
     }
 }

@@ -90,7 +90,11 @@ impl Lane {
             .iter()
             .filter_map(|seq| {
                 let job = self.works.get(seq)?.job()?;
-                let call = call_params(Some(self.relayer), job.to, &job.calldata);
+                let mut call = call_params(Some(self.relayer), job.to, &job.calldata);
+                let coin = job.expect.coin();
+                if !coin.is_zero() {
+                    call.0["value"] = serde_json::json!(coin);
+                }
                 Some((*seq, call))
             })
             .collect();
@@ -255,9 +259,9 @@ impl Lane {
     }
 
     pub(super) fn sign(&self, seq: u64, nonce: u64, gas: u64, fees: Fees) -> Option<Try> {
-        let (to, input) = match self.works.get(&seq)?.job() {
-            Some(job) => (job.to, job.calldata.clone()),
-            None => (self.relayer, Bytes::new()),
+        let (to, input, value) = match self.works.get(&seq)?.job() {
+            Some(job) => (job.to, job.calldata.clone(), job.expect.coin()),
+            None => (self.relayer, Bytes::new(), U256::ZERO),
         };
         let transaction = TxEip1559 {
             chain_id: self.rpc.chain_id(),
@@ -266,7 +270,7 @@ impl Lane {
             max_fee_per_gas: fees.max_fee,
             max_priority_fee_per_gas: fees.tip,
             to: TxKind::Call(to),
-            value: U256::ZERO,
+            value,
             input,
             ..TxEip1559::default()
         };
@@ -282,7 +286,12 @@ impl Lane {
             transaction: *envelope.tx_hash(),
             raw_transaction: envelope.encoded_2718().into(),
         };
-        Some(Try { sent, fees, gas })
+        Some(Try {
+            sent,
+            fees,
+            gas,
+            value,
+        })
     }
 
     fn out_of_gas(&mut self, balance: U256, needed: U256) {

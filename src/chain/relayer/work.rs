@@ -41,6 +41,8 @@ pub(super) struct Try {
     pub(super) sent: Sent,
     pub(super) fees: Fees,
     pub(super) gas: u64,
+    /// The coin that goes along, in wei.
+    pub(super) value: U256,
 }
 
 #[derive(Debug)]
@@ -207,19 +209,26 @@ impl Try {
     /// Reads an outbox record; one that does not decode can still be sent again and looked up.
     fn recorded(sent: Sent) -> Self {
         let decoded = TxEnvelope::decode_2718(&mut sent.raw_transaction.as_ref()).ok();
-        let (fees, gas) = decoded.map_or((Fees { max_fee: 0, tip: 0 }, 0), |transaction| {
+        let unknown = (Fees { max_fee: 0, tip: 0 }, 0, U256::ZERO);
+        let (fees, gas, value) = decoded.map_or(unknown, |transaction| {
             let fees = Fees {
                 max_fee: transaction.max_fee_per_gas(),
                 tip: transaction.max_priority_fee_per_gas().unwrap_or(0),
             };
-            (fees, transaction.gas_limit())
+            (fees, transaction.gas_limit(), transaction.value())
         });
-        Self { sent, fees, gas }
+        Self {
+            sent,
+            fees,
+            gas,
+            value,
+        }
     }
 
     /// The most wei this transaction can cost.
     pub(super) fn cost_max(&self) -> U256 {
-        U256::from(self.fees.max_fee).saturating_mul(U256::from(self.gas))
+        let gas = U256::from(self.fees.max_fee).saturating_mul(U256::from(self.gas));
+        gas.saturating_add(self.value)
     }
 
     pub(super) fn raw(&self) -> &Bytes {

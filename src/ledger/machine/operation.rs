@@ -7,8 +7,9 @@ use std::fmt;
 /// can be built again from its job.
 pub(in crate::ledger) const OPERATION_RAW_BYTES_MAX: usize = 12 << 10;
 
-/// A transaction that is no single call's own. Every kind is harmless when it is sent twice: what it
-/// moves is bound to authorizations, cumulative totals or a contract's own nonce.
+/// A transaction that is no single call's own. Every kind but [`OperationKind::Funding`] is harmless
+/// when it is sent twice: what it moves is bound to authorizations, cumulative totals or a contract's
+/// own nonce.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
@@ -40,6 +41,9 @@ pub enum OperationKind {
     Refund,
     /// Settles many calls at once.
     Batch,
+    /// Gives a payer the coin for the gas of an approval that it signed; only the sender's nonce
+    /// keeps it from being given twice.
+    Funding,
 }
 
 impl OperationKind {
@@ -51,6 +55,16 @@ impl OperationKind {
             Self::Settle => "settle",
             Self::Refund => "refund",
             Self::Batch => "batch",
+            Self::Funding => "funding",
+        }
+    }
+
+    const fn once(self) -> PaidOnceBy {
+        match self {
+            Self::Funding => PaidOnceBy::LaneNonce,
+            Self::Deposit | Self::Claim | Self::Settle | Self::Refund | Self::Batch => {
+                PaidOnceBy::Authorization
+            }
         }
     }
 }
@@ -94,9 +108,8 @@ impl OperationState {
                 | Event::SettlementFailed { .. }
                 | Event::SettlementReorged { .. },
             ) => {
-                let settlement = state
-                    .settlement
-                    .apply(event, true, PaidOnceBy::Authorization)?;
+                let once = state.operation.kind.once();
+                let settlement = state.settlement.apply(event, true, once)?;
                 Ok(Self {
                     operation: state.operation.clone(),
                     settlement: settlement.with_raw_within(OPERATION_RAW_BYTES_MAX),

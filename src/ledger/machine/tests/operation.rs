@@ -3,7 +3,11 @@
 use super::*;
 
 fn run(events: &[Event]) -> Result<OperationState, TransitionError> {
-    let request = Event::OperationRequested(Box::new(operation(1, OperationKind::Claim)));
+    run_of(OperationKind::Claim, events)
+}
+
+fn run_of(kind: OperationKind, events: &[Event]) -> Result<OperationState, TransitionError> {
+    let request = Event::OperationRequested(Box::new(operation(1, kind)));
     let requested = OperationState::apply(None, &request);
     events.iter().fold(requested, |s, event| {
         OperationState::apply(Some(&s?), event)
@@ -68,6 +72,18 @@ fn an_operation_keeps_what_has_room_of_its_transactions() {
         .map(|attempt| attempt.raw_transaction.len())
         .collect();
     assert_eq!(kept, [0, 0, 5 << 10, 5 << 10]);
+}
+
+/// Coin that is given has no authorization: only one nonce may ever carry it.
+#[test]
+fn a_funding_keeps_to_the_nonce_that_it_was_first_sent_with() {
+    let after = |events: &[Event]| run_of(OperationKind::Funding, events);
+    assert_eq!(
+        after(&[sent(1, "0x1"), sent(2, "0x2")]),
+        Err(TransitionError::LaneChanged)
+    );
+    assert!(after(&[sent(1, "0x1"), sent(1, "0x2"), confirmed()]).is_ok());
+    assert!(after(&[confirmed()]).is_err());
 }
 
 #[test]
