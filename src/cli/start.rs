@@ -7,7 +7,7 @@ use crate::chain::{ChainError, LanePolicy, Relayer, Rpc};
 use crate::config::{Config, RailKind, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
-use crate::payment::{LedgerOutbox, Rails, Settlements};
+use crate::payment::{LedgerOutbox, Rails, Settlements, Sponsoring};
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
 use alloy::primitives::Address;
@@ -75,8 +75,15 @@ impl Gateway {
             }
             None => None,
         };
-        let rails = Rails::new(config, &rpc, &ledger, relayer.0.address());
-        check_contracts(config, &rpc, relayer.0.address()).await?;
+        let address_of_relayer = relayer.0.address();
+        check_contracts(config, &rpc, address_of_relayer).await?;
+        let sponsoring = Sponsoring::of(config, &rpc, &ledger, &relayer.0).await;
+        let sponsoring = sponsoring.map_err(|error| {
+            Failure::other(format!(
+                "the chain cannot be asked whether the asset takes permits: {error}"
+            ))
+        })?;
+        let rails = Rails::new(config, &rpc, &ledger, address_of_relayer, sponsoring);
         let targets = (config.asset.address, config.settler.address);
         let settlements =
             Settlements::new(&ledger, targets, relayer, payout, &metrics, &settled_sender);
@@ -93,6 +100,7 @@ impl Gateway {
         };
         let desk = Desk::new(config, prices, parts);
         desk.keep_books(settled);
+        desk.rails().resume_sponsoring(&open.operations);
         desk.resume(open).await;
         let origin = format!("http://{address}");
         let app = App::new(

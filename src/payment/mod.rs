@@ -4,6 +4,7 @@
 //! payer's credit; its void before anything was sent sends nothing; its refund is the withdrawal of
 //! credit on chain. `upto` takes the bill and nothing else, once it is known: a void sends nothing.
 
+mod approval;
 mod authorized;
 mod channel;
 mod credential;
@@ -15,6 +16,7 @@ mod rails;
 mod settlement;
 mod stored;
 
+pub use approval::Sponsoring;
 pub use authorized::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name};
 pub use channel::{ChannelRail, Keeper, Lease, Paid, Refunded};
 pub use credential::{payer, signature};

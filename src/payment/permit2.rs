@@ -1,5 +1,6 @@
 //! x402 by Permit2: `exact` for tokens without EIP-3009, and `upto`, which captures the bill alone.
 
+use super::approval::Sponsoring;
 use super::authorized::{AuthorizeFailure, Authorized};
 use super::exposure::{Draws, Exposure, Full, Settles};
 use super::rails::Payee;
@@ -11,6 +12,7 @@ use crate::ledger::{ReplayKey, SettleWhen, Takes};
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::permit2::eip2612::{self, TokenDomain};
+use crate::protocol::permit2::erc20_approval;
 use crate::protocol::permit2::{self, METHOD, Refused, Signed, Terms, UPTO};
 use crate::protocol::x402::{Credential, EXACT, Requirements};
 use crate::protocol::{Network, Refusal};
@@ -30,6 +32,7 @@ pub(super) struct Permit2Rail {
     caller: Address,
     settle_when: SettleWhen,
     exposure: Exposure,
+    sponsoring: Sponsoring,
 }
 
 impl Permit2Rail {
@@ -40,6 +43,7 @@ impl Permit2Rail {
         contracts: &ContractsConfig,
         facilitator: Address,
         exposure: Exposure,
+        sponsoring: Sponsoring,
     ) -> Self {
         Self {
             rpc,
@@ -50,6 +54,7 @@ impl Permit2Rail {
             caller: facilitator,
             settle_when: SettleWhen::After,
             exposure,
+            sponsoring,
         }
     }
 
@@ -61,6 +66,7 @@ impl Permit2Rail {
         caller: Address,
         settle_when: SettleWhen,
         exposure: Exposure,
+        sponsoring: Sponsoring,
     ) -> Self {
         Self {
             rpc,
@@ -71,6 +77,7 @@ impl Permit2Rail {
             caller,
             settle_when,
             exposure,
+            sponsoring,
         }
     }
 
@@ -178,26 +185,43 @@ impl Permit2Rail {
             digest: permit2::digest(authorization, &self.terms(amount)),
             permit2612: permit.as_ref().map(split),
         };
-        let preflight = self.rpc.permit_preflight(&transfer, self.caller).await;
-        let preflight = preflight.map_err(|error| {
-            tracing::warn!(%error, "the chain cannot be asked about a payment");
-            AuthorizeFailure::Unknown
-        })?;
+        let settles = match self.settle_when {
+            SettleWhen::After => Settles::Afterwards,
+            _ => Settles::First,
+        };
+        let payer = authorization.from;
+        let mut preflight = self.preflight(&transfer).await?;
+        if !allowed(&preflight, transfer.amount, permit.as_ref())
+            && let Some(approvals) = self.sponsoring.approvals()
+            && let Some(approval) = erc20_approval::extract(&credential.extensions)
+                .map_err(|e| Refusal::from(Refused::from(e)))?
+        {
+            let _turn = approvals.turn(payer).await;
+            preflight = self.preflight(&transfer).await?;
+            judge_payer(&preflight, proof, transfer.amount)?;
+            if preflight.allowance < transfer.amount {
+                // No coin for who could not owe this payment then.
+                let draws = Draws::Allowance(U256::MAX);
+                let balance = preflight.balance;
+                let room = self
+                    .exposure
+                    .reserve(payer, amount, balance, settles, draws);
+                drop(room.map_err(Refusal::from)?);
+                let permitted = &authorization.permitted;
+                approvals.carry(&approval, payer, permitted).await?;
+                preflight = self.preflight(&transfer).await?;
+            }
+        }
         judge(&preflight, proof, transfer.amount, permit.as_ref())?;
         // An allowance that stands needs no permit, and a permit's nonce may be gone by then.
         let by_permit = preflight.allowance < transfer.amount;
         if !by_permit {
             transfer.permit2612 = None;
         }
-        let settles = match self.settle_when {
-            SettleWhen::After => Settles::Afterwards,
-            _ => Settles::First,
-        };
         let draws = match by_permit {
             true => Draws::OwnPermit,
             false => Draws::Allowance(preflight.allowance),
         };
-        let payer = authorization.from;
         let reservation = self
             .exposure
             .reserve(payer, amount, preflight.balance, settles, draws)
@@ -216,6 +240,17 @@ impl Permit2Rail {
             reservation: Some(reservation),
             channel: None,
             end_waits: by_permit,
+        })
+    }
+
+    async fn preflight(
+        &self,
+        transfer: &PermitTransfer,
+    ) -> Result<PermitPreflight, AuthorizeFailure> {
+        let preflight = self.rpc.permit_preflight(transfer, self.caller).await;
+        preflight.map_err(|error| {
+            tracing::warn!(%error, "the chain cannot be asked about a payment");
+            AuthorizeFailure::Unknown
         })
     }
 
@@ -259,6 +294,23 @@ fn judge(
     amount: U256,
     permit: Option<&eip2612::Signed>,
 ) -> Result<(), Refusal> {
+    judge_payer(preflight, proof, amount)?;
+    if !allowed(preflight, amount, permit) {
+        return Err(Refused::AllowanceRequired.into());
+    }
+    match &preflight.simulation {
+        Ok(()) => Ok(()),
+        Err(reason) => {
+            tracing::info!(%reason, "a payment's simulation reverted");
+            Err(Refused::of_revert(reason.data())
+                .unwrap_or(Refused::SimulationFailed)
+                .into())
+        }
+    }
+}
+
+/// Everything that does not hang on an allowance.
+fn judge_payer(preflight: &PermitPreflight, proof: &Proof, amount: U256) -> Result<(), Refusal> {
     if !preflight.asset_has_code {
         return Err(Refusal::AssetNotContract);
     }
@@ -279,20 +331,13 @@ fn judge(
     if preflight.balance < amount {
         return Err(Refused::InsufficientBalance.into());
     }
-    let permitted =
-        permit.is_some_and(|signed| preflight.eip2612_nonce == Some(signed.permit.nonce));
-    if preflight.allowance < amount && !permitted {
-        return Err(Refused::AllowanceRequired.into());
-    }
-    match &preflight.simulation {
-        Ok(()) => Ok(()),
-        Err(reason) => {
-            tracing::info!(%reason, "a payment's simulation reverted");
-            Err(Refused::of_revert(reason.data())
-                .unwrap_or(Refused::SimulationFailed)
-                .into())
-        }
-    }
+    Ok(())
+}
+
+/// Whether Permit2 may move the amount, by what stands or by the permit that comes along.
+fn allowed(preflight: &PermitPreflight, amount: U256, permit: Option<&eip2612::Signed>) -> bool {
+    let permitted = |signed: &eip2612::Signed| preflight.eip2612_nonce == Some(signed.permit.nonce);
+    preflight.allowance >= amount || permit.is_some_and(permitted)
 }
 
 impl From<Full> for Refusal {

@@ -1,5 +1,6 @@
 //! The rails of one gateway: a credential is of one of them, and that one judges it.
 
+use super::approval::Sponsoring;
 use super::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
 use super::credential::{kinds, payer, signature, signed_amount};
 use super::exact::ExactRail;
@@ -8,11 +9,11 @@ use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
 use crate::config::{AssetConfig, Config, RailKind};
 use crate::ledger::{
-    CallState, ChannelState, CreditKey, Hold, Ledger, ReplayKey, RequestHash, SettleWhen,
+    CallState, ChannelState, CreditKey, Hold, Ledger, OperationState, ReplayKey, RequestHash,
+    SettleWhen,
 };
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
-use crate::protocol::permit2::eip2612;
 use crate::protocol::x402::{
     Credential, Extensions, Payload, Requirements, SettleResponse, Version, offer_matches,
 };
@@ -54,12 +55,19 @@ struct Inner {
     exact: ExactRail,
     exact_permit2: Permit2Rail,
     upto: Permit2Rail,
+    sponsoring: Sponsoring,
 }
 
 impl Rails {
     /// The rails of a configuration; `relayer` is the account that will settle, itself or through
     /// the settler.
-    pub fn new(config: &Config, rpc: &Rpc, ledger: &Ledger, relayer: Address) -> Self {
+    pub fn new(
+        config: &Config,
+        rpc: &Rpc,
+        ledger: &Ledger,
+        relayer: Address,
+        sponsoring: Sponsoring,
+    ) -> Self {
         let payee = Payee {
             network: Network::from_chain_id(config.chain.chain_id),
             asset: config.asset.clone(),
@@ -82,6 +90,7 @@ impl Rails {
             relayer,
             settle,
             exposure.clone(),
+            sponsoring.clone(),
         );
         let facilitator = config.settler.address.unwrap_or(relayer);
         let upto = Permit2Rail::upto(
@@ -90,6 +99,7 @@ impl Rails {
             contracts,
             facilitator,
             exposure.clone(),
+            sponsoring.clone(),
         );
         Self {
             inner: Arc::new(Inner {
@@ -100,6 +110,7 @@ impl Rails {
                 exact,
                 exact_permit2,
                 upto,
+                sponsoring,
             }),
         }
     }
@@ -130,11 +141,12 @@ impl Rails {
 
     /// The extensions that spare a payer the approval of Permit2, where a rail needs one.
     pub fn sponsoring(&self) -> Extensions {
-        let by_permit2 = |kind: &RailKind| matches!(kind, RailKind::Upto | RailKind::ExactPermit2);
-        match self.inner.order.iter().any(by_permit2) {
-            true => [(eip2612::KEY.to_owned(), eip2612::advert())].into(),
-            false => Extensions::new(),
-        }
+        self.inner.sponsoring.advert()
+    }
+
+    /// Looks on for what was sent to sponsor payers before the last stop.
+    pub fn resume_sponsoring(&self, operations: &[OperationState]) {
+        self.inner.sponsoring.resume(operations);
     }
 
     /// Counts what a call of an earlier life of the process still owes.
@@ -312,9 +324,13 @@ impl Rails {
         }
     }
 
-    /// Whether a payment brings money on chain before its call is held.
+    /// Whether a payment may bring a transaction on chain before its call is held.
     pub fn deposits(&self, credential: &Credential) -> bool {
-        matches!(&credential.payload, Payload::Channel(payload) if payload.deposit().is_some())
+        match &credential.payload {
+            Payload::Channel(payload) => payload.deposit().is_some(),
+            Payload::Permit2(_) => self.inner.sponsoring.carries(&credential.extensions),
+            Payload::Eip3009(_) => false,
+        }
     }
 
     /// What the header of an answer says that a channel paid for, of what is known as it leaves.

@@ -250,7 +250,7 @@ fn settled(settlement: &ledger::Settlement) -> Option<Settled> {
     })
 }
 
-fn sent_before(broadcast: &Broadcast) -> Vec<Sent> {
+pub(super) fn sent_before(broadcast: &Broadcast) -> Vec<Sent> {
     let sent = broadcast.attempts.iter().map(|attempt| {
         Some(Sent {
             relayer: attempt.relayer.parse().ok()?,

@@ -1,5 +1,6 @@
 //! One binary of integration tests: the built `groat`, a real anvil, real clients, a real model.
 
+mod approval;
 mod chain;
 mod chain_trouble;
 mod clients;

@@ -66,7 +66,7 @@ impl ChannelRail {
     /// Takes up an operation of an earlier life of the process, in a task of its own.
     async fn resume(&self, state: OperationState) {
         let operation = &state.operation;
-        if operation.kind == OperationKind::Batch {
+        if is_others(operation.kind) {
             return;
         }
         let Some(job) = self.job(operation).await else {
@@ -92,7 +92,7 @@ impl ChannelRail {
     }
 
     async fn watch_again(&self, state: &OperationState) {
-        if state.operation.kind == OperationKind::Batch {
+        if is_others(state.operation.kind) {
             return;
         }
         match self.job(&state.operation).await {
@@ -102,6 +102,11 @@ impl ChannelRail {
             }
         }
     }
+}
+
+/// Whether an operation of this kind has nothing to do with channels.
+fn is_others(kind: OperationKind) -> bool {
+    matches!(kind, OperationKind::Batch | OperationKind::Funding)
 }
 
 /// What the keeper keeps between its rounds.
