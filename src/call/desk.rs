@@ -13,7 +13,7 @@ use crate::ledger::{Answer, CallId, CallState, Ledger, ReplayKey, RequestHash, W
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{Rails, Settlements};
 use crate::protocol::eip3009::Proof;
-use crate::protocol::x402::Credential;
+use crate::protocol::x402::{Credential, SettleResponse};
 use crate::stats::Metrics;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -252,6 +252,16 @@ impl Desk {
             Some(Err(refusal)) => Err(refusal),
             None => Err(Refusal::Internal),
         }
+    }
+
+    /// Gives a channel's payer back what was not charged.
+    pub async fn refund(
+        &self,
+        credential: &Credential,
+    ) -> Result<(SettleResponse, serde_json::Value), Refusal> {
+        let proof = self.shared.check(credential, None).await?;
+        let refunded = self.shared.rails.refund(credential, &proof).await;
+        refunded.map_err(Refusal::from)
     }
 
     /// A call's state, for who knows its id.

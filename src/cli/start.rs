@@ -7,7 +7,11 @@ use crate::chain::{ChainError, LanePolicy, Relayer, Rpc};
 use crate::config::{Config, RailKind, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
+<<<<<<< Updated upstream
 use crate::payment::{LedgerOutbox, Rails, Settlements, Sponsoring};
+=======
+use crate::payment::{Keeper, LedgerOutbox, Operations, Rails, Settlements};
+>>>>>>> Stashed changes
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
 use alloy::primitives::Address;
@@ -27,6 +31,8 @@ pub(super) struct Gateway {
     /// The address that signs its receipts.
     pub(super) receipt_signer: alloy::primitives::Address,
     desk: Desk,
+    /// Looks after channels until this is dropped.
+    keeper: Option<Keeper>,
     ledger: Ledger,
     drain: Duration,
     stop: oneshot::Sender<()>,
@@ -75,6 +81,7 @@ impl Gateway {
             }
             None => None,
         };
+<<<<<<< Updated upstream
         let address_of_relayer = relayer.0.address();
         check_contracts(config, &rpc, address_of_relayer).await?;
         let sponsoring = Sponsoring::of(config, &rpc, &ledger, &relayer.0).await;
@@ -84,9 +91,16 @@ impl Gateway {
             ))
         })?;
         let rails = Rails::new(config, &rpc, &ledger, address_of_relayer, sponsoring);
+=======
+        let relayer_address = relayer.0.address();
+        check_contracts(config, &rpc, relayer_address).await?;
+>>>>>>> Stashed changes
         let targets = (config.asset.address, config.settler.address);
         let settlements =
             Settlements::new(&ledger, targets, relayer, payout, &metrics, &settled_sender);
+        let operations = Operations::new(&ledger, &settlements, &metrics);
+        let rails = Rails::new(config, &rpc, &ledger, operations, relayer_address)
+            .map_err(|_| Failure::other("channels.authorizer_key is no private key"))?;
         let key = Key::from_hex(config.payment.receipt_key.reveal())
             .map_err(|_| Failure::other("receipt_key is no private key"))?;
         let receipts = Receipts::new(key, ledger.clone());
@@ -100,7 +114,18 @@ impl Gateway {
         };
         let desk = Desk::new(config, prices, parts);
         desk.keep_books(settled);
+<<<<<<< Updated upstream
         desk.rails().resume_sponsoring(&open.operations);
+=======
+        let keeper = match desk.rails().channels() {
+            Some(rail) => {
+                let (operations, settled) =
+                    (open.operations.clone(), open.settled_operations.clone());
+                Some(Keeper::spawn(rail, config, operations, settled).await)
+            }
+            None => None,
+        };
+>>>>>>> Stashed changes
         desk.resume(open).await;
         let origin = format!("http://{address}");
         let app = App::new(
@@ -121,6 +146,7 @@ impl Gateway {
             address,
             receipt_signer,
             desk,
+            keeper,
             ledger,
             drain: config.gateway.drain,
             stop,
@@ -150,6 +176,7 @@ impl Gateway {
         // The server may be gone already.
         let _ = self.stop.send(());
         self.desk.close(self.drain).await;
+        drop(self.keeper);
         let served = tokio::time::timeout(Duration::from_secs(2), self.server).await;
         if served.is_err() {
             tracing::debug!("connections were still open");

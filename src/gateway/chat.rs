@@ -5,11 +5,13 @@ use super::challenge::wish;
 use super::error::ApiError;
 use crate::call::{CALL_ID, Head, Listener, Refusal};
 use crate::payment::Wish;
-use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{
-    Credential, PAYMENT_SIGNATURE, Version, X_PAYMENT, check_echo, decode_payment,
+    Credential, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Payload, Version, X_PAYMENT, check_echo,
+    decode_payment,
 };
+use crate::protocol::{Refusal as PaymentRefusal, channel};
 use crate::router::forwardable_request_headers;
+use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +40,9 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
         Ok(None) => return unpaid(&app, &asked),
         Err(refusal) => return app.refused(&Refusal::Payment(refusal), Some(&asked)),
     };
+    if is_refund(&credential) {
+        return refund(&app, &credential, &asked).await;
+    }
     let headers = forwardable_request_headers(&head.headers);
     match app.inner.desk.take(&asked.body, credential, headers).await {
         Ok(listener) => listen(&app, listener, &asked).await,
@@ -53,37 +58,63 @@ pub(super) struct Asked {
 }
 
 /// A look at the paid route without a body: the offer of the smallest call of the first model, so
-/// that crawlers and wallets see how payment is asked for.
+/// that crawlers and wallets see how payment is asked for. With a refund's credential, the refund
+/// (x402 scheme_batch_settlement_evm asks for it by GET on the paid URL).
 pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Response {
     let prices = app.inner.desk.prices().current();
     let model = prices
         .endpoints()
         .next()
         .map(|endpoint| endpoint.model.id.clone());
-    if headers.contains_key(PAYMENT_SIGNATURE) || headers.contains_key(X_PAYMENT) {
-        let message = "A call is a POST with a body; nothing was taken for this GET.";
-        return ApiError::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            message,
-        )
-        .into_response();
-    }
     let body = serde_json::json!({
         "model": model,
         "messages": [{"role": "user", "content": ""}],
         "max_tokens": 1,
     });
-    match wish(&headers) {
-        Ok(wish) => unpaid(
-            &app,
-            &Asked {
-                body: body.to_string().into(),
-                wish,
-            },
-        ),
-        Err(error) => error.into_response(),
+    let body = body.to_string().into();
+    let asked = match wish(&headers) {
+        Ok(wish) => Asked { body, wish },
+        Err(error) => return error.into_response(),
+    };
+    match credential(&app, &headers) {
+        Ok(None) => unpaid(&app, &asked),
+        Ok(Some(credential)) if is_refund(&credential) => refund(&app, &credential, &asked).await,
+        Ok(Some(_)) => {
+            let message = "A call is a POST with a body; nothing was taken for this GET.";
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                message,
+            )
+            .into_response()
+        }
+        Err(refusal) => app.refused(&Refusal::Payment(refusal), Some(&asked)),
     }
+}
+
+fn is_refund(credential: &Credential) -> bool {
+    matches!(&credential.payload, Payload::Channel(payload) if matches!(**payload, channel::Payload::Refund { .. }))
+}
+
+async fn refund(app: &App, credential: &Credential, asked: &Asked) -> Response {
+    let (paid, body) = match app.inner.desk.refund(credential).await {
+        Ok(refunded) => refunded,
+        Err(refusal) => return app.refused(&refusal, Some(asked)),
+    };
+    let mut response = Json(body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store"),
+    );
+    let paid = paid
+        .to_header()
+        .ok()
+        .and_then(|value| HeaderValue::try_from(value).ok());
+    if let Some(value) = paid {
+        headers.insert(PAYMENT_RESPONSE, value);
+    }
+    response
 }
 
 /// What is left of the body is not read, so the connection cannot be used again; a client that is not

@@ -2,9 +2,11 @@
 
 use super::approval::Sponsoring;
 use super::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
+use super::channel::ChannelRail;
 use super::credential::{kinds, payer, signature, signed_amount};
 use super::exact::ExactRail;
 use super::exposure::{Exposure, Reservation, Settles};
+use super::operation::Operations;
 use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
 use crate::config::{AssetConfig, Config, RailKind};
@@ -14,11 +16,18 @@ use crate::ledger::{
 };
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
+<<<<<<< Updated upstream
+=======
+use crate::protocol::permit2::eip2612;
+use crate::protocol::signature::SignatureError;
+>>>>>>> Stashed changes
 use crate::protocol::x402::{
-    Credential, Extensions, Payload, Requirements, SettleResponse, Version, offer_matches,
+    BATCH_SETTLEMENT, Credential, Extensions, Payload, Requirements, SettleResponse, Version,
+    offer_matches,
 };
 use crate::protocol::{Network, Refusal, permit2};
 use alloy::primitives::Address;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -55,19 +64,33 @@ struct Inner {
     exact: ExactRail,
     exact_permit2: Permit2Rail,
     upto: Permit2Rail,
+<<<<<<< Updated upstream
     sponsoring: Sponsoring,
+=======
+    channel: ChannelRail,
+>>>>>>> Stashed changes
 }
 
 impl Rails {
     /// The rails of a configuration; `relayer` is the account that will settle, itself or through
+<<<<<<< Updated upstream
     /// the settler.
+=======
+    /// the settler. Fails when the key that is to sign claims is none.
+>>>>>>> Stashed changes
     pub fn new(
         config: &Config,
         rpc: &Rpc,
         ledger: &Ledger,
+<<<<<<< Updated upstream
         relayer: Address,
         sponsoring: Sponsoring,
     ) -> Self {
+=======
+        operations: Operations,
+        relayer: Address,
+    ) -> Result<Self, SignatureError> {
+>>>>>>> Stashed changes
         let payee = Payee {
             network: Network::from_chain_id(config.chain.chain_id),
             asset: config.asset.clone(),
@@ -101,7 +124,14 @@ impl Rails {
             exposure.clone(),
             sponsoring.clone(),
         );
-        Self {
+        let channel = ChannelRail::new(
+            config,
+            rpc.clone(),
+            payee.clone(),
+            ledger.clone(),
+            operations,
+        )?;
+        Ok(Self {
             inner: Arc::new(Inner {
                 payee,
                 ledger: ledger.clone(),
@@ -110,9 +140,13 @@ impl Rails {
                 exact,
                 exact_permit2,
                 upto,
+<<<<<<< Updated upstream
                 sponsoring,
+=======
+                channel,
+>>>>>>> Stashed changes
             }),
-        }
+        })
     }
 
     /// The chain that is paid on.
@@ -190,19 +224,24 @@ impl Rails {
     pub fn replay_key(
         &self,
         credential: &Credential,
-        _request: RequestHash,
-        _turn: u32,
+        request: RequestHash,
+        turn: u32,
     ) -> ReplayKey {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
             Payload::Permit2(signed) => self.permit2(signed).replay_key(credential.network, signed),
-            Payload::Channel(_) => ReplayKey::from_bytes([0; 32]),
+            Payload::Channel(payload) => self.inner.channel.replay_key(
+                payload,
+                request,
+                credential.payment_id.as_ref(),
+                turn,
+            ),
         }
     }
 
     /// Whether a credential can buy the same request more than once.
-    pub fn takes_turns(&self, _credential: &Credential) -> bool {
-        false
+    pub fn takes_turns(&self, credential: &Credential) -> bool {
+        matches!(credential.payload, Payload::Channel(_)) && self.inner.channel.takes_turns()
     }
 
     /// The key of a payer's own payment identifier.
@@ -229,12 +268,18 @@ impl Rails {
             Payload::Permit2(signed) => self
                 .permit2(signed)
                 .check(credential, signed, amount, now_s),
-            Payload::Channel(_) => Err(Refusal::UnsupportedScheme(credential.scheme.clone())),
+            Payload::Channel(payload) => {
+                let rail = &self.inner.channel;
+                rail.check(credential, payload, amount, now_s)
+            }
         }
     }
 
     /// Judges only who signed, whatever the payment is worth: for a look at what was bought before.
     pub fn check_signer(&self, credential: &Credential, now_s: u64) -> Result<Proof, Refusal> {
+        if let Payload::Channel(payload) = &credential.payload {
+            return self.inner.channel.check_signer(credential, payload);
+        }
         let amount = signed_amount(credential).ok_or(Refusal::Value)?;
         self.check(credential, amount, now_s)
     }
@@ -265,7 +310,10 @@ impl Rails {
                 }
                 Ok(authorized)
             }
-            Payload::Channel(_) => Err(AuthorizeFailure::Unknown),
+            Payload::Channel(payload) => {
+                let rail = &self.inner.channel;
+                rail.authorize(credential, payload, amount, proof).await
+            }
         }
     }
 
@@ -288,7 +336,10 @@ impl Rails {
                 let rail = self.permit2(signed);
                 rail.check_terms(credential, signed, amount, now_s)
             }
-            Payload::Channel(_) => Err(Refusal::UnsupportedScheme(credential.scheme.clone())),
+            Payload::Channel(payload) => {
+                let rail = &self.inner.channel;
+                rail.check_terms(credential, payload, amount, now_s)
+            }
         };
         checked.err().unwrap_or(Refusal::NoMatchingOffer)
     }
@@ -337,14 +388,54 @@ impl Rails {
     pub fn paid_by_channel(
         &self,
         payer: Address,
-        _paid: &PaidByChannel,
-        _state: &ChannelState,
+        paid: &PaidByChannel,
+        state: &ChannelState,
     ) -> SettleResponse {
-        self.settle_response(payer, Ok((Units::ZERO, "")), Version::V2)
+        let paid = self.inner.channel.paid(paid, state);
+        let (transaction, amount) = paid.deposit.unzip();
+        let transaction = transaction.unwrap_or_default();
+        let amount_known = Ok((amount.unwrap_or_default(), transaction.as_str()));
+        SettleResponse {
+            amount,
+            extra: Some(paid.extra),
+            ..self.settle_response(payer, amount_known, Version::V2)
+        }
     }
 
     /// Puts what a channel's books say into its offer, so that its payer can sign anew.
-    pub fn correct(&self, _offers: &mut [Requirements], _state: &ChannelState) {}
+    pub fn correct(&self, offers: &mut [Requirements], state: &ChannelState) {
+        let of_channels = offers
+            .iter_mut()
+            .find(|offer| offer.scheme == BATCH_SETTLEMENT);
+        if let Some(offer) = of_channels {
+            self.inner.channel.corrective(offer, state);
+        }
+    }
+
+    /// Gives a channel's payer back what was not charged; the credential passed
+    /// [`Self::check_signer`].
+    pub async fn refund(
+        &self,
+        credential: &Credential,
+        proof: &Proof,
+    ) -> Result<(SettleResponse, Value), AuthorizeFailure> {
+        let Payload::Channel(payload) = &credential.payload else {
+            return Err(Refusal::UnsupportedPayload.into());
+        };
+        let refunded = self.inner.channel.refund(payload, proof).await?;
+        let outcome = Ok((refunded.amount, refunded.transaction.as_str()));
+        let response = SettleResponse {
+            extra: Some(refunded.extra),
+            ..self.settle_response(refunded.payer, outcome, Version::V2)
+        };
+        Ok((response, refunded.body))
+    }
+
+    /// The rail of channels, for who looks after them; `None` when it is not offered.
+    pub fn channels(&self) -> Option<&ChannelRail> {
+        let offered = self.inner.order.contains(&RailKind::Channel);
+        offered.then_some(&self.inner.channel)
+    }
 
     /// Whether a settlement of this payer failed after its call was answered.
     async fn left_unpaid(&self, payer: Address) -> Result<bool, AuthorizeFailure> {
@@ -363,7 +454,7 @@ impl Rails {
             RailKind::Exact => Some(self.inner.exact.offer(amount, price_row)),
             RailKind::ExactPermit2 => Some(self.inner.exact_permit2.offer(amount, price_row)),
             RailKind::Upto => Some(self.inner.upto.offer(amount, price_row)),
-            RailKind::Channel => None,
+            RailKind::Channel => Some(self.inner.channel.offer(amount, price_row)),
         }
     }
 
