@@ -7,11 +7,7 @@ use crate::chain::{ChainError, LanePolicy, Relayer, Rpc};
 use crate::config::{Config, RailKind, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
-<<<<<<< Updated upstream
-use crate::payment::{LedgerOutbox, Rails, Settlements, Sponsoring};
-=======
-use crate::payment::{Keeper, LedgerOutbox, Operations, Rails, Settlements};
->>>>>>> Stashed changes
+use crate::payment::{Keeper, LedgerOutbox, Operations, Rails, Settlements, Sponsoring};
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
 use alloy::primitives::Address;
@@ -81,26 +77,27 @@ impl Gateway {
             }
             None => None,
         };
-<<<<<<< Updated upstream
-        let address_of_relayer = relayer.0.address();
-        check_contracts(config, &rpc, address_of_relayer).await?;
+        let relayer_address = relayer.0.address();
+        check_contracts(config, &rpc, relayer_address).await?;
         let sponsoring = Sponsoring::of(config, &rpc, &ledger, &relayer.0).await;
         let sponsoring = sponsoring.map_err(|error| {
             Failure::other(format!(
                 "the chain cannot be asked whether the asset takes permits: {error}"
             ))
         })?;
-        let rails = Rails::new(config, &rpc, &ledger, address_of_relayer, sponsoring);
-=======
-        let relayer_address = relayer.0.address();
-        check_contracts(config, &rpc, relayer_address).await?;
->>>>>>> Stashed changes
         let targets = (config.asset.address, config.settler.address);
         let settlements =
             Settlements::new(&ledger, targets, relayer, payout, &metrics, &settled_sender);
         let operations = Operations::new(&ledger, &settlements, &metrics);
-        let rails = Rails::new(config, &rpc, &ledger, operations, relayer_address)
-            .map_err(|_| Failure::other("channels.authorizer_key is no private key"))?;
+        let rails = Rails::new(
+            config,
+            &rpc,
+            &ledger,
+            operations,
+            relayer_address,
+            sponsoring,
+        )
+        .map_err(|_| Failure::other("channels.authorizer_key is no private key"))?;
         let key = Key::from_hex(config.payment.receipt_key.reveal())
             .map_err(|_| Failure::other("receipt_key is no private key"))?;
         let receipts = Receipts::new(key, ledger.clone());
@@ -114,9 +111,7 @@ impl Gateway {
         };
         let desk = Desk::new(config, prices, parts);
         desk.keep_books(settled);
-<<<<<<< Updated upstream
         desk.rails().resume_sponsoring(&open.operations);
-=======
         let keeper = match desk.rails().channels() {
             Some(rail) => {
                 let (operations, settled) =
@@ -125,7 +120,6 @@ impl Gateway {
             }
             None => None,
         };
->>>>>>> Stashed changes
         desk.resume(open).await;
         let origin = format!("http://{address}");
         let app = App::new(

@@ -16,11 +16,7 @@ use crate::ledger::{
 };
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
-<<<<<<< Updated upstream
-=======
-use crate::protocol::permit2::eip2612;
 use crate::protocol::signature::SignatureError;
->>>>>>> Stashed changes
 use crate::protocol::x402::{
     BATCH_SETTLEMENT, Credential, Extensions, Payload, Requirements, SettleResponse, Version,
     offer_matches,
@@ -64,33 +60,21 @@ struct Inner {
     exact: ExactRail,
     exact_permit2: Permit2Rail,
     upto: Permit2Rail,
-<<<<<<< Updated upstream
     sponsoring: Sponsoring,
-=======
     channel: ChannelRail,
->>>>>>> Stashed changes
 }
 
 impl Rails {
     /// The rails of a configuration; `relayer` is the account that will settle, itself or through
-<<<<<<< Updated upstream
-    /// the settler.
-=======
     /// the settler. Fails when the key that is to sign claims is none.
->>>>>>> Stashed changes
     pub fn new(
         config: &Config,
         rpc: &Rpc,
         ledger: &Ledger,
-<<<<<<< Updated upstream
-        relayer: Address,
-        sponsoring: Sponsoring,
-    ) -> Self {
-=======
         operations: Operations,
         relayer: Address,
+        sponsoring: Sponsoring,
     ) -> Result<Self, SignatureError> {
->>>>>>> Stashed changes
         let payee = Payee {
             network: Network::from_chain_id(config.chain.chain_id),
             asset: config.asset.clone(),
@@ -140,11 +124,8 @@ impl Rails {
                 exact,
                 exact_permit2,
                 upto,
-<<<<<<< Updated upstream
                 sponsoring,
-=======
                 channel,
->>>>>>> Stashed changes
             }),
         })
     }
