@@ -13,6 +13,8 @@ pub(crate) enum Failpoint {
     Usage,
     /// The capture is durable.
     Capture,
+    /// The wish to settle many calls at once is durable.
+    Batch,
     /// The settlement is durable and about to be broadcast.
     SettleSent,
     /// The settlement is confirmed and durable.
@@ -33,6 +35,7 @@ pub(crate) fn pass(at: Failpoint) {
         Failpoint::FirstByte => "first_byte",
         Failpoint::Usage => "usage",
         Failpoint::Capture => "capture",
+        Failpoint::Batch => "batch",
         Failpoint::SettleSent => "settle_sent",
         Failpoint::SettleConfirmed => "settle_confirmed",
         Failpoint::Receipt => "receipt",

@@ -283,6 +283,7 @@ impl Desk {
     pub async fn close(&self, drain: Duration) {
         self.shared.closing.cancel();
         self.shared.tasks.close();
+        self.shared.settlements.hurry().await;
         if tokio::time::timeout(drain, self.shared.tasks.wait())
             .await
             .is_err()

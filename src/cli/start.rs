@@ -85,7 +85,7 @@ impl Gateway {
                 "the chain cannot be asked whether the asset takes permits: {error}"
             ))
         })?;
-        let targets = (config.asset.address, config.settler.address);
+        let targets = (config.asset.address, config.settler, &rpc);
         let settlements =
             Settlements::new(&ledger, targets, relayer, payout, &metrics, &settled_sender);
         let operations = Operations::new(&ledger, &settlements, &metrics);
@@ -111,6 +111,7 @@ impl Gateway {
         };
         let desk = Desk::new(config, prices, parts);
         desk.keep_books(settled);
+        settlements.resume_batches(&open).await;
         desk.rails().resume_sponsoring(&open.operations);
         let keeper = match desk.rails().channels() {
             Some(rail) => {

@@ -6,11 +6,13 @@
 
 mod approval;
 mod authorized;
+mod batch;
 mod channel;
 mod credential;
 mod exact;
 mod exposure;
 mod operation;
+mod outcomes;
 mod permit2;
 mod rails;
 mod settlement;

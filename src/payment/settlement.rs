@@ -1,22 +1,25 @@
 //! Settlements on their way: ledger entries become lane jobs, and what the lanes report becomes
 //! ledger entries, durably and in that order.
 
+use super::batch::Batches;
+use super::outcomes::{Outcomes, confirmed, failed, record, reorged};
 use super::stored::{call_job, payout_job};
 use crate::chain::{
-    Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Sent, Settled, Unhealthy,
+    Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Rpc, Sent, Settled, Unhealthy,
 };
 use crate::clock::now_ms;
+use crate::config::SettlerConfig;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
-    self, Broadcast, CallId, CallState, EntityId, Event, Ledger, WithdrawalId, WithdrawalState,
-    Work,
+    self, Broadcast, CallId, CallState, EntityId, Event, Ledger, OpenItems, WithdrawalId,
+    WithdrawalState, Work,
 };
 use crate::stats::Metrics;
 use alloy::primitives::Address;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// What became of a settlement.
@@ -46,30 +49,27 @@ struct Inner {
     payout: Option<Relayer>,
     asset: Address,
     settler: Option<Address>,
-    waiting: Waiting,
-    metrics: Arc<Metrics>,
+    outcomes: Outcomes,
+    batches: Batches,
 }
-
-type Waiting = Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Settlement>>>>>;
 
 impl Settlements {
     /// Binds lanes to a ledger. `settled` is told of every call whose settlement has news.
     pub fn new(
         ledger: &Ledger,
-        (asset, settler): (Address, Option<Address>),
+        (asset, settler, rpc): (Address, SettlerConfig, &Rpc),
         (relayer, events): (Relayer, mpsc::Receiver<LaneEvent>),
         payout: Option<(Relayer, mpsc::Receiver<LaneEvent>)>,
         metrics: &Arc<Metrics>,
         settled: &mpsc::Sender<CallId>,
     ) -> Self {
-        let waiting = Waiting::default();
+        let outcomes = Outcomes::new(ledger, metrics, settled);
+        let batches = Batches::start(settler, rpc, &relayer, &outcomes);
         let (payout, payout_events) = payout.unzip();
         for events in [Some(events), payout_events].into_iter().flatten() {
             let listener = Listener {
-                ledger: ledger.clone(),
-                waiting: Arc::clone(&waiting),
-                metrics: Arc::clone(metrics),
-                settled: settled.clone(),
+                outcomes: outcomes.clone(),
+                batches: batches.clone(),
                 sent_at: HashMap::new(),
             };
             tokio::spawn(listener.run(events));
@@ -79,40 +79,50 @@ impl Settlements {
                 relayer,
                 payout,
                 asset,
-                settler,
-                waiting,
-                metrics: Arc::clone(metrics),
+                settler: settler.address,
+                outcomes,
+                batches,
             }),
         }
     }
 
+    /// Takes up the batches that the last stop left open; before any of their calls is taken up.
+    pub async fn resume_batches(&self, open: &OpenItems) {
+        self.inner.batches.resume(open).await;
+    }
+
+    /// From now on no settlement waits for others to be settled with.
+    pub async fn hurry(&self) {
+        self.inner.batches.hurry().await;
+    }
+
     /// Settles a held call and waits for the outcome, however long the chain takes.
     pub async fn settle_call(&self, state: &CallState) -> Settlement {
-        let Some(job) = call_job(state, self.inner.settler) else {
-            return Settlement::Failed {
-                reason: "the stored authorization cannot be read".to_owned(),
+        let outcome = self.inner.outcomes.wait_for(&state.hold.call.to_string());
+        if !self.inner.batches.take(state).await {
+            let Some(job) = call_job(state, self.inner.settler) else {
+                return Settlement::Failed {
+                    reason: "the stored authorization cannot be read".to_owned(),
+                };
             };
-        };
-        self.bring_about(job, &state.settlement).await
+            self.submit(job, &state.settlement).await;
+        }
+        told(outcome).await
     }
 
     /// Has the lane do what the ledger has an entry for, which stands as it says, and waits for the
     /// outcome, however long the chain takes.
     pub(super) async fn bring_about(&self, job: Job, before: &ledger::Settlement) -> Settlement {
-        let outcome = self.wait_for(&job.id);
-        let lane = &self.inner.relayer;
+        let outcome = self.inner.outcomes.wait_for(&job.id);
+        self.submit(job, before).await;
+        told(outcome).await
+    }
+
+    async fn submit(&self, job: Job, before: &ledger::Settlement) {
+        let id = job.id.clone();
         let previous = before.broadcast().map(sent_before).unwrap_or_default();
-        let taken = if previous.is_empty() {
-            lane.submit(job).await.is_ok()
-        } else {
-            lane.resume(job, previous).await.is_ok()
-        };
-        if !taken {
-            return stopped().await;
-        }
-        match outcome.await {
-            Ok(settlement) => settlement,
-            Err(_) => stopped().await,
+        if let Err(error) = submit(&self.inner.relayer, job, previous).await {
+            tracing::error!(id, error, "a settlement was not taken up");
         }
     }
 
@@ -120,7 +130,7 @@ impl Settlements {
     pub async fn watch_call(&self, state: &CallState) {
         // A stranger's transfer for a call that owes nothing: if it vanished, nothing would be sent.
         let voided = matches!(state.work, Work::Voided { .. });
-        if voided && state.settlement.broadcast().is_none() {
+        if (voided && state.settlement.broadcast().is_none()) || self.inner.batches.watches(state) {
             return;
         }
         let Some((job, settled)) =
@@ -162,22 +172,8 @@ impl Settlements {
             tracing::error!(%id, "a stored withdrawal cannot be read");
             return;
         };
-        let previous = state
-            .settlement
-            .broadcast()
-            .map(sent_before)
-            .unwrap_or_default();
-        let taken = if previous.is_empty() {
-            lane.submit(job)
-                .await
-                .map(drop)
-                .map_err(|error| error.to_string())
-        } else {
-            lane.resume(job, previous)
-                .await
-                .map(drop)
-                .map_err(|error| error.to_string())
-        };
+        let previous = state.settlement.broadcast().map(sent_before);
+        let taken = submit(lane, job, previous.unwrap_or_default()).await;
         if let Err(error) = taken {
             tracing::error!(%id, error, "a withdrawal was not taken up");
         }
@@ -200,31 +196,38 @@ impl Settlements {
 
     /// Stops all lanes; what is unfinished is taken up at the next start.
     pub fn stop(&self) {
+        self.inner.batches.stop();
         self.inner.relayer.stop();
         if let Some(payout) = &self.inner.payout {
             payout.stop();
         }
     }
+}
 
-    fn wait_for(&self, id: &str) -> oneshot::Receiver<Settlement> {
-        let (sender, receiver) = oneshot::channel();
-        let mut waiting = self
-            .inner
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        waiting.entry(id.to_owned()).or_default().push(sender);
-        self.inner.metrics.settlement("submitted");
-        receiver
+/// A lane that is gone, or refuses a job, has no outcome: the next start finds it out.
+async fn told(outcome: oneshot::Receiver<Settlement>) -> Settlement {
+    match outcome.await {
+        Ok(settlement) => settlement,
+        Err(_) => std::future::pending().await,
     }
 }
 
-/// A lane that is gone has no outcome: the next start finds it out.
-async fn stopped() -> Settlement {
-    std::future::pending().await
+/// Gives a job to a lane, with what was sent for it before.
+pub(super) async fn submit(lane: &Relayer, job: Job, previous: Vec<Sent>) -> Result<(), String> {
+    if previous.is_empty() {
+        let taken = lane.submit(job).await;
+        return taken.map(drop).map_err(|error| error.to_string());
+    }
+    let taken = lane.resume(job, previous).await;
+    taken.map(drop).map_err(|error| error.to_string())
 }
 
-async fn watch(lane: &Relayer, job: Job, settlement: &ledger::Settlement, settled: Settled) {
+pub(super) async fn watch(
+    lane: &Relayer,
+    job: Job,
+    settlement: &ledger::Settlement,
+    settled: Settled,
+) {
     let id = job.id.clone();
     let previous = settlement.broadcast().map(sent_before).unwrap_or_default();
     if let Err(error) = lane.watch(job, previous, settled).await {
@@ -233,7 +236,7 @@ async fn watch(lane: &Relayer, job: Job, settlement: &ledger::Settlement, settle
 }
 
 /// Where a confirmed settlement is in the chain.
-fn settled(settlement: &ledger::Settlement) -> Option<Settled> {
+pub(super) fn settled(settlement: &ledger::Settlement) -> Option<Settled> {
     let ledger::Settlement::Confirmed {
         transaction,
         block,
@@ -288,10 +291,8 @@ impl Outbox for LedgerOutbox {
 
 /// Reads one lane's events into the ledger.
 struct Listener {
-    ledger: Ledger,
-    waiting: Waiting,
-    metrics: Arc<Metrics>,
-    settled: mpsc::Sender<CallId>,
+    outcomes: Outcomes,
+    batches: Batches,
     sent_at: HashMap<String, Instant>,
 }
 
@@ -304,107 +305,36 @@ impl Listener {
 
     async fn take(&mut self, event: LaneEvent) {
         let id = event.job_id;
-        let (entry, outcome) = match event.kind {
+        let Ok(entity) = id.parse::<EntityId>() else {
+            return;
+        };
+        if let EntityId::Operation(operation) = &entity
+            && self.batches.owns(operation)
+        {
+            return self.batches.news(*operation, event.kind).await;
+        }
+        let metrics = self.outcomes.metrics();
+        let entry = match event.kind {
             LaneEventKind::Sent(_) => {
                 self.sent_at.entry(id).or_insert_with(Instant::now);
-                return self.metrics.settlement("sent");
+                return metrics.settlement("sent");
             }
             LaneEventKind::Final => {
                 self.sent_at.remove(&id);
                 return;
             }
             LaneEventKind::Confirmed(settled) => {
-                self.metrics.settlement("confirmed");
                 if let Some(sent) = self.sent_at.remove(&id) {
-                    self.metrics.settled_in(sent.elapsed());
+                    metrics.settled_in(sent.elapsed());
                 }
-                let transaction = format!("{:#x}", settled.transaction);
-                (
-                    confirmed(&settled),
-                    Some(Settlement::Confirmed { transaction }),
-                )
+                confirmed(&settled)
             }
-            LaneEventKind::Failed(reason) => {
-                self.metrics.settlement("failed");
-                let reason = reason.to_string();
-                let entry = Event::SettlementFailed {
-                    reason: reason.clone(),
-                    at_ms: now_ms(),
-                };
-                (entry, Some(Settlement::Failed { reason }))
-            }
+            LaneEventKind::Failed(reason) => failed(reason.to_string()),
             LaneEventKind::Reorged { transaction } => {
                 tracing::warn!(job = id, %transaction, "a settlement was reorganised away; it is sent again");
-                self.metrics.settlement("reorged");
-                (Event::SettlementReorged { at_ms: now_ms() }, None)
+                reorged()
             }
         };
-        let Ok(entity) = id.parse::<EntityId>() else {
-            return;
-        };
-        self.record(&entity, entry).await;
-        if let (EntityId::Call(call), Some(Settlement::Failed { .. })) = (&entity, &outcome) {
-            self.count_loss(call).await;
-        }
-        pass(Failpoint::SettleConfirmed);
-        if let Some(outcome) = outcome {
-            let waiters = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.remove(&id).unwrap_or_default()
-            };
-            for waiter in waiters {
-                // A waiter that left is no loss: the ledger has the outcome.
-                let _ = waiter.send(outcome.clone());
-            }
-        }
-        if let EntityId::Call(call) = entity {
-            // The receiver only stops when the gateway does.
-            let _ = self.settled.send(call).await;
-        }
+        self.outcomes.conclude(&entity, entry).await;
     }
-
-    /// What was answered and charged, and will not be paid, is the operator's loss.
-    async fn count_loss(&self, call: &CallId) {
-        let Ok(Some(state)) = self.ledger.call(call).await else {
-            return;
-        };
-        let charged = state.charged();
-        if !charged.is_zero() {
-            tracing::error!(%call, payer = state.hold.payer, %charged, "answered, but the settlement failed: this call is a loss");
-            self.metrics.lost(&state.hold.rail, charged.atomic());
-        }
-    }
-
-    /// The chain's word is not forgotten for a full disk: it is written as soon as that is possible.
-    async fn record(&self, id: &EntityId, entry: Event) {
-        let mut pause = Duration::from_millis(50);
-        while let Err(error) = record(&self.ledger, id, entry.clone()).await {
-            tracing::error!(%id, error, "a settlement's outcome could not be recorded");
-            if !self.ledger.healthy() {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(10));
-            } else {
-                return;
-            }
-        }
-    }
-}
-
-fn confirmed(settled: &Settled) -> Event {
-    Event::SettlementConfirmed {
-        transaction: format!("{:#x}", settled.transaction),
-        block: settled.block,
-        block_hash: format!("{:#x}", settled.block_hash),
-        at_ms: now_ms(),
-    }
-}
-
-async fn record(ledger: &Ledger, id: &EntityId, event: Event) -> Result<(), String> {
-    let recorded = match id {
-        EntityId::Call(id) => ledger.record(*id, event).await.map(drop),
-        EntityId::Withdrawal(id) => ledger.record_withdrawal(*id, event).await.map(drop),
-        EntityId::Operation(id) => ledger.record_operation(*id, event).await.map(drop),
-        EntityId::Channel(id) => return Err(format!("{id} is not settled by itself")),
-    };
-    recorded.map_err(|error| error.to_string())
 }

@@ -1,6 +1,7 @@
 //! One binary of integration tests: the built `groat`, a real anvil, real clients, a real model.
 
 mod approval;
+mod batch;
 mod chain;
 mod chain_trouble;
 mod clients;

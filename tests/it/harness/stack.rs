@@ -27,6 +27,8 @@ pub(crate) struct Stack {
 pub(crate) struct Setup {
     /// Models by id: the name that the simulator is asked for (`sim/gpt?cut=3`).
     pub(crate) models: Vec<(&'static str, &'static str)>,
+    /// Whether the chain has Groat's settler, callable by the gateway's relayer.
+    pub(crate) settler: bool,
     /// Lines for `[payment]`, `[gateway]` and `[chain]`.
     pub(crate) payment: &'static str,
     pub(crate) gateway: &'static str,
@@ -64,6 +66,10 @@ impl Stack {
             .await
             .expect("gas for the payee");
         let asset = token(&setup, &chain).await;
+        if setup.settler {
+            let relayer = chain.relayer_key.address();
+            chain.settler(&[relayer]).await.expect("the settler");
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
