@@ -31,22 +31,30 @@ pub fn check_echo(advertised: &Extensions, echoed: &Extensions) -> Result<(), Re
     Ok(())
 }
 
-/// These members of an extension's info change with every challenge, so an echo of an earlier
-/// challenge's values is no mismatch.
-const DYNAMIC: &[(&str, &[&str])] = &[(
-    crate::protocol::siwx::KEY,
-    &["nonce", "issuedAt", "expirationTime"],
-)];
+/// Members of an extension's info that an echo may change or lack: some are new with every challenge,
+/// so that an earlier challenge's values are no mismatch; and kits before 2.27 put what they signed
+/// in place of words for people.
+const FREE: &[(&str, &[&str])] = &[
+    (
+        crate::protocol::siwx::KEY,
+        &["nonce", "issuedAt", "expirationTime"],
+    ),
+    (crate::protocol::permit2::eip2612::KEY, &["description"]),
+    (
+        crate::protocol::permit2::erc20_approval::KEY,
+        &["description"],
+    ),
+];
 
 fn info_echoed(key: &str, ours: &Value, theirs: &Value) -> bool {
-    let dynamic = DYNAMIC
+    let free = FREE
         .iter()
         .find(|row| row.0 == key)
         .map_or(&[][..], |row| row.1);
     match ours {
         Value::Object(ours) => ours
             .iter()
-            .filter(|(name, _)| !dynamic.contains(&name.as_str()))
+            .filter(|(name, _)| !free.contains(&name.as_str()))
             .all(|(name, value)| theirs.get(name).is_some_and(|v| contains(value, v))),
         _ => same(ours, theirs),
     }

@@ -78,6 +78,16 @@ fn an_echo_keeps_what_was_advertised_and_carries_the_permit() {
 }
 
 #[test]
+fn an_echo_of_the_permit_alone_is_an_echo_as_kits_before_2_27_write_it() {
+    let signed = file().permits[0].signed();
+    let echo = |value| Extensions::from([(KEY.to_owned(), value)]);
+    let bare = json!({ "info": signed.info() });
+    let checked = crate::protocol::x402::check_echo(&echo(advert()), &echo(bare.clone()));
+    assert_eq!(checked, Ok(()));
+    assert_eq!(extract(&echo(bare)), Ok(Some(signed)));
+}
+
+#[test]
 fn every_tampered_member_changes_who_signed() {
     for s in file().permits {
         let with = |change: &dyn Fn(&mut Permit, &mut TokenDomain)| {

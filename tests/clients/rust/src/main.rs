@@ -5,14 +5,13 @@ use std::{env, error::Error, process::ExitCode, sync::Arc};
 use alloy_signer_local::PrivateKeySigner;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::TryStreamExt;
-use reqwest::{Client, Response, header::HeaderMap};
+use reqwest::{Client, Response, Url, header::HeaderMap};
 use serde_json::{Value, json};
-use x402_chain_eip155::{V1Eip155ExactClient, V2Eip155ExactClient};
+use x402_chain_eip155::{V1Eip155ExactClient, V2Eip155ExactClient, V2Eip155UptoClient};
 use x402_reqwest::{ReqwestWithPayments, ReqwestWithPaymentsBuild, X402Client};
 
 const NAME: &str = "x402-reqwest";
-const USAGE: &str =
-    "usage: GATEWAY=URL PAYER_KEY=0x… MODEL=… x402-reqwest-client whole|stream PROMPT";
+const USAGE: &str = "usage: GATEWAY=URL PAYER_KEY=0x… MODEL=… [RPC=URL] [SCHEMES=exact,upto] x402-reqwest-client whole|stream PROMPT";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -42,14 +41,21 @@ async fn call() -> Result<Value, Failure> {
     let gateway = variable("GATEWAY")?;
     let signer: Arc<PrivateKeySigner> = Arc::new(variable("PAYER_KEY")?.parse()?);
 
+    let schemes = env::var("SCHEMES").unwrap_or_else(|_| "exact".to_owned());
     // Registration order decides: V2 before V1, as a user who has moved on would write it.
-    let client = Client::new()
-        .with_payments(
-            X402Client::new()
+    let mut payments = X402Client::new();
+    for scheme in schemes.split(',') {
+        let upto = V2Eip155UptoClient::new(signer.clone());
+        payments = match (scheme, env::var("RPC")) {
+            ("exact", _) => payments
                 .register(V2Eip155ExactClient::new(signer.clone()))
-                .register(V1Eip155ExactClient::new(signer)),
-        )
-        .build();
+                .register(V1Eip155ExactClient::new(signer.clone())),
+            ("upto", Ok(rpc)) => payments.register(upto.with_provider(rpc.parse::<Url>()?)),
+            ("upto", Err(_)) => payments.register(upto),
+            (unknown, _) => return Err(format!("unknown scheme {unknown}").into()),
+        };
+    }
+    let client = Client::new().with_payments(payments).build();
     let mut body = json!({
         "model": variable("MODEL")?,
         "messages": [{ "role": "user", "content": prompt }],
