@@ -11,7 +11,7 @@ use crate::protocol::channel::{
 use crate::protocol::receipt::Hash;
 use crate::protocol::signature::Key;
 use crate::protocol::x402::{Requirements, SettleResponse};
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -50,8 +50,12 @@ pub(super) fn terms(offer: &Requirements) -> Option<Terms> {
     (!receiver_authorizer.is_zero() && delays.contains(&withdraw_delay)).then_some(terms)
 }
 
-/// The payer's channel under these terms. The salt is zero, as with the published clients, so that
-/// a wallet that lost its file finds its channel again.
+/// What tells this wallet's channels from those that other clients of the same key open (their salt
+/// is zero): only so do its receipts say all that a channel was charged.
+const SALT: &[u8] = b"groat wallet";
+
+/// The payer's channel under these terms: always the same one, so that a wallet that lost its file
+/// finds its channel again.
 pub(super) fn config(payer: Address, terms: &Terms) -> ChannelConfig {
     ChannelConfig {
         payer,
@@ -60,7 +64,7 @@ pub(super) fn config(payer: Address, terms: &Terms) -> ChannelConfig {
         receiver_authorizer: terms.receiver_authorizer,
         token: terms.asset,
         withdraw_delay: terms.withdraw_delay,
-        salt: B256::ZERO,
+        salt: keccak256(SALT),
     }
 }
 

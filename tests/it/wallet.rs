@@ -258,3 +258,59 @@ async fn with_a_node_to_ask_it_pays_by_upto_and_only_the_bill() {
     let spent = before - tokens().await.expect("a balance");
     assert_eq!(spent, U256::from(charged), "the bills and nothing else");
 }
+
+#[tokio::test]
+async fn a_channel_is_opened_used_listed_topped_up_and_closed_and_what_left_is_the_bills() {
+    let stack = Stack::usual().await;
+    let wallet = Wallet::of(&stack);
+    let payer = stack.chain.payer_key.address();
+    let tokens = || stack.chain.balance_of(stack.asset, payer);
+    let before = tokens().await.expect("a balance");
+    let open = ["wallet", "open", "-m", "m", "--deposit", "0.5"];
+    failed(
+        &wallet
+            .paying(&["wallet", "top-up", "-m", "m", "--deposit", "0.5"])
+            .await,
+        "no open channel",
+    );
+    succeeded(&wallet.paying(&open).await);
+    failed(&wallet.paying(&open).await, "there is an open channel");
+    failed(
+        &wallet
+            .paying(&["wallet", "top-up", "-m", "m", "--deposit", "1.5"])
+            .await,
+        "at most --max 1",
+    );
+    for more in [&[][..], &["--whole"][..], &["--rpc-url", wallet.rpc()][..]] {
+        let (_, complaints) = succeeded(&wallet.pay(more).await);
+        assert!(
+            complaints.contains("an open channel has room"),
+            "{complaints}"
+        );
+    }
+    succeeded(
+        &wallet
+            .paying(&["wallet", "top-up", "-m", "m", "--deposit", "0.25"])
+            .await,
+    );
+    let (said, _) = succeeded(
+        &wallet
+            .paying(&["wallet", "channels", "--rpc-url", wallet.rpc()])
+            .await,
+    );
+    assert!(said.contains("0.75 deposited"), "{said}");
+    let channel = wallet.state()["peers"][0]["channels"][0].clone();
+    assert_eq!(channel["open_call"], Value::Null);
+    succeeded(&wallet.paying(&["wallet", "close"]).await);
+    let charged = channel["book"]["charged"]
+        .as_str()
+        .expect("text")
+        .parse::<u64>()
+        .expect("a number");
+    let after = tokens().await.expect("a balance");
+    assert_eq!(
+        before - after,
+        U256::from(charged),
+        "the bills and nothing else"
+    );
+}
