@@ -48,7 +48,7 @@ impl ChannelRail {
         else {
             return Err(Refused::RefundPayload.into());
         };
-        let (rail, proof) = (self.clone(), proof.clone());
+        let (rail, proof) = (self.clone(), *proof);
         let asked = async move {
             let used = rail.used(&voucher, Units::ZERO)?;
             let paying = Paying {
