@@ -82,7 +82,7 @@ async fn pay(payer: &Payer, body: &str) -> Result<Answer, reqwest::Error> {
 /// Pays for so many calls, four at a time, whole and streamed; answers their bills by id.
 async fn calls(payer: &Payer, count: usize) -> Vec<(String, u64)> {
     let one = |n: usize| async move {
-        let answer = pay(payer, &chat("m", &format!("call {n}"), n % 2 == 0)).await;
+        let answer = pay(payer, &chat("m", &format!("call {n}"), n.is_multiple_of(2))).await;
         let answer = answer.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.body);
         let receipt = answer.receipt();
