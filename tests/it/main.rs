@@ -29,6 +29,7 @@ mod rules_race;
 mod rules_secrets;
 mod rules_settle;
 mod smoke;
+mod upto;
 mod wallet;
 mod wire;
 mod wire_bytes;

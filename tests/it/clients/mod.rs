@@ -4,3 +4,5 @@ mod limits;
 mod paying;
 mod program;
 mod sign_in;
+
+pub(crate) use program::{AT_ONCE, Program};

@@ -5,11 +5,11 @@ use std::process::{Output, Stdio};
 use tokio::process::Command;
 
 /// Calls of one stack at a time: the machines that run this have two cores.
-pub(super) const AT_ONCE: usize = 2;
+pub(crate) const AT_ONCE: usize = 2;
 
 /// A program of `tests/clients`, named after the published package that it leaves the paying to.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Program {
+pub(crate) enum Program {
     Node(&'static str),
     Python(&'static str),
     Rust,
@@ -36,7 +36,18 @@ impl Program {
         model: &str,
         arguments: &[&str],
     ) -> Result<Value, String> {
-        let output = self.output(stack, model, arguments).await;
+        self.run_with(stack, model, arguments, &[]).await
+    }
+
+    /// The same with more of an environment, such as the schemes that it registers.
+    pub(crate) async fn run_with(
+        self,
+        stack: &Stack,
+        model: &str,
+        arguments: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Result<Value, String> {
+        let output = self.output(stack, model, arguments, environment).await;
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if !output.status.success() {
             return Err(said(&output.stderr));
@@ -45,10 +56,17 @@ impl Program {
         serde_json::from_str(&line).map_err(|error| format!("{error}: {line:?}"))
     }
 
-    async fn output(self, stack: &Stack, model: &str, arguments: &[&str]) -> Output {
+    async fn output(
+        self,
+        stack: &Stack,
+        model: &str,
+        arguments: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Output {
         let mut command = self.command();
         command
             .args(arguments)
+            .envs(environment.iter().cloned())
             .env("GATEWAY", &stack.payer.url)
             .env(
                 "PAYER_KEY",
