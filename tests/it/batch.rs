@@ -50,7 +50,7 @@ async fn stack(payment: &'static str, failpoints: &'static str) -> Stack {
 }
 
 /// A wallet lets Permit2 take everything.
-async fn permits(stack: &Stack, wallet: Address) {
+pub(crate) async fn permits(stack: &Stack, wallet: Address) {
     let approve = IErc20::approveCall {
         spender: PERMIT2,
         value: U256::MAX,
@@ -80,7 +80,7 @@ async fn pay(payer: &Payer, body: &str) -> Result<Answer, reqwest::Error> {
 }
 
 /// Pays for so many calls, four at a time, whole and streamed; answers their bills by id.
-async fn calls(payer: &Payer, count: usize) -> Vec<(String, u64)> {
+pub(crate) async fn calls(payer: &Payer, count: usize) -> Vec<(String, u64)> {
     let one = |n: usize| async move {
         let answer = pay(payer, &chat("m", &format!("call {n}"), n.is_multiple_of(2))).await;
         let answer = answer.expect("an answer");
@@ -110,7 +110,7 @@ async fn transactions(stack: &Stack, calls: &[(String, u64)]) -> BTreeSet<String
 }
 
 /// A call's receipt, once its settlement has an end.
-async fn ended(stack: &Stack, call: &str) -> Value {
+pub(crate) async fn ended(stack: &Stack, call: &str) -> Value {
     until("the settlement has an end", || async {
         let receipt = stack.receipt(call).await;
         (receipt["settlement"]["status"] != "pending").then_some(receipt)

@@ -2,6 +2,7 @@
 
 mod approval;
 mod batch;
+mod batch_gas;
 mod chain;
 mod chain_trouble;
 mod clients;
