@@ -22,7 +22,7 @@ try:
     MODEL = os.environ["MODEL"]
     ACCOUNT = Account.from_key(os.environ["PAYER_KEY"])
     MODE, PROMPT = sys.argv[1:3]
-    if MODE not in ("whole", "stream"):
+    if MODE not in ("whole", "stream", "mixed"):
         raise ValueError(MODE)
 except (KeyError, ValueError):
     sys.exit(
@@ -32,19 +32,36 @@ except (KeyError, ValueError):
 
 URL = f"{GATEWAY}/v1/chat/completions"
 STREAMED = MODE == "stream"
-BODY: dict[str, Any] = {
-    "model": MODEL,
-    "messages": [{"role": "user", "content": PROMPT}],
-    "max_tokens": 16,
-}
-if STREAMED:
-    BODY |= {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def body_of(streamed: bool, number: int | None = None) -> dict[str, Any]:
+    """The call, for programs that make many of them, both ways (`mixed`); `number` tells them apart."""
+    body: dict[str, Any] = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": PROMPT if number is None else f"{PROMPT} {number}"}],
+        "max_tokens": 16,
+    }
+    if streamed:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+BODY = body_of(STREAMED)
+
+
+def signer() -> EthAccountSigner:
+    """The payer, who can read the chain when there is an RPC."""
+    rpc = os.environ.get("RPC")
+    return EthAccountSignerWithRPC(ACCOUNT, rpc) if rpc else EthAccountSigner(ACCOUNT)
+
+
+def channels() -> BatchSettlementEvmScheme:
+    """Channels, for programs that use more of them than paying."""
+    return BatchSettlementEvmScheme(signer())
 
 
 def config() -> x402ClientConfig:
     """The V2 schemes named in SCHEMES, in that order; spend controls as they come."""
-    rpc = os.environ.get("RPC")
-    signer = EthAccountSignerWithRPC(ACCOUNT, rpc) if rpc else EthAccountSigner(ACCOUNT)
     known = {
         "exact": ExactEvmScheme,
         "upto": UptoEvmScheme,
@@ -52,7 +69,7 @@ def config() -> x402ClientConfig:
     }
     names = os.environ.get("SCHEMES", "exact").split(",")
     return x402ClientConfig(
-        schemes=[SchemeRegistration(network="eip155:*", client=known[name](signer)) for name in names]
+        schemes=[SchemeRegistration(network="eip155:*", client=known[name](signer())) for name in names]
     )
 
 

@@ -4,11 +4,13 @@ import { privateKeyToAccount } from "viem/accounts";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
+import { toClientEvmSigner } from "@x402/evm";
+import { createPublicClient, http } from "viem";
 
 const { GATEWAY, PAYER_KEY, MODEL, RPC, SCHEMES = "exact" } = process.env;
 const [mode, prompt] = process.argv.slice(2);
 
-if (!GATEWAY || !PAYER_KEY || !MODEL || !["whole", "stream"].includes(mode) || !prompt) {
+if (!GATEWAY || !PAYER_KEY || !MODEL || !["whole", "stream", "mixed"].includes(mode) || !prompt) {
   console.error("usage: GATEWAY=URL PAYER_KEY=0x… MODEL=… [RPC=URL] [SCHEMES=exact,upto,batch-settlement] program whole|stream PROMPT");
   process.exit(2);
 }
@@ -18,12 +20,23 @@ export const url = `${gateway}/v1/chat/completions`;
 export const streamed = mode === "stream";
 export const payer = privateKeyToAccount(PAYER_KEY);
 export const rpc = RPC;
-export const body = {
-  model: MODEL,
-  messages: [{ role: "user", content: prompt }],
-  max_tokens: 16,
-  ...(streamed ? { stream: true, stream_options: { include_usage: true } } : {}),
-};
+export const body = bodyOf(streamed);
+
+/** The call, for programs that make many of them, both ways (`mixed`); `number` tells them apart. */
+export function bodyOf(streamed, number) {
+  return {
+    model: MODEL,
+    messages: [{ role: "user", content: number === undefined ? prompt : `${prompt} ${number}` }],
+    max_tokens: 16,
+    ...(streamed ? { stream: true, stream_options: { include_usage: true } } : {}),
+  };
+}
+
+/** Channels; with an RPC the payer's state of them can be read from the chain. */
+export function channels() {
+  const signer = RPC ? toClientEvmSigner(payer, createPublicClient({ transport: http(RPC) })) : payer;
+  return new BatchSettlementEvmScheme(signer);
+}
 
 /** The V2 schemes named in SCHEMES, in that order, for the `…FromConfig` constructors. */
 export function schemes() {
@@ -31,7 +44,7 @@ export function schemes() {
   const known = {
     exact: () => new ExactEvmScheme(payer, options),
     upto: () => new UptoEvmScheme(payer, options),
-    "batch-settlement": () => new BatchSettlementEvmScheme(payer, options),
+    "batch-settlement": channels,
   };
   return SCHEMES.split(",").map(name => {
     if (!known[name]) throw new Error(`unknown scheme ${name}`);
