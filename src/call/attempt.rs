@@ -7,7 +7,7 @@ use super::running::{Head, Running};
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{CallId, Digest32, Hold, HoldRefused, ReplayKey, RequestHash};
-use crate::payment::{AuthorizeFailure, Authorized, ledger_name, signature};
+use crate::payment::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name, signature};
 use crate::protocol::channel;
 use crate::protocol::x402::Credential;
 use http::HeaderMap;
@@ -90,7 +90,7 @@ impl Attempt {
             settle_when: authorized.settle_when,
             takes: authorized.takes,
             reservation: Mutex::new(authorized.reservation),
-            channel: authorized.channel,
+            channel: authorized.channel.map(PaidByChannel::held),
             end_waits: authorized.end_waits,
             headers,
         };

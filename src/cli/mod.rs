@@ -7,6 +7,7 @@
 
 mod audit;
 mod bill;
+mod channels;
 mod check;
 mod dev;
 mod http;
@@ -68,6 +69,9 @@ enum Command {
     /// Check or export a ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Look after a gateway's payment channels
+    #[command(subcommand)]
+    Channels(channels::Command),
 }
 
 /// Why a command failed, as its user reads it.
@@ -110,6 +114,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Prices(command) => prices::run(&command),
             Command::Receipt(command) => receipt::run(command).await,
             Command::Ledger(command) => ledger::run(command).await,
+            Command::Channels(command) => channels::run(command).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -28,7 +28,7 @@ pub(super) struct Gateway {
     pub(super) receipt_signer: alloy::primitives::Address,
     desk: Desk,
     /// Looks after channels until this is dropped.
-    keeper: Option<Keeper>,
+    keeper: Keeper,
     ledger: Ledger,
     drain: Duration,
     stop: oneshot::Sender<()>,
@@ -113,14 +113,8 @@ impl Gateway {
         desk.keep_books(settled);
         settlements.resume_batches(&open).await;
         desk.rails().resume_sponsoring(&open.operations);
-        let keeper = match desk.rails().channels() {
-            Some(rail) => {
-                let (operations, settled) =
-                    (open.operations.clone(), open.settled_operations.clone());
-                Some(Keeper::spawn(rail, config, operations, settled).await)
-            }
-            None => None,
-        };
+        let (operations, settled) = (open.operations.clone(), open.settled_operations.clone());
+        let keeper = Keeper::spawn(desk.rails().channels(), config, operations, settled).await;
         desk.resume(open).await;
         let origin = format!("http://{address}");
         let app = App::new(

@@ -48,7 +48,7 @@ fn unreadable(error: &str) -> Response {
     .into_response()
 }
 
-fn allowed(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn allowed(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(token) = &app.inner.admin_token else {
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod challenge;
+mod channels;
 mod chat;
 mod error;
 mod ops;
@@ -90,6 +91,10 @@ impl App {
             .route("/metrics", get(ops::metrics))
             .route("/admin/ledger/verify", get(admin::verify))
             .route("/admin/ledger/export", get(admin::export))
+            .route("/admin/channels", get(channels::list))
+            .route("/admin/channels/claim", post(channels::claim))
+            .route("/admin/channels/settle", post(channels::settle))
+            .route("/admin/channels/{channel}/refund", post(channels::refund))
             .method_not_allowed_fallback(not_this_method)
             .fallback(not_found)
             .layer(cors())

@@ -39,8 +39,18 @@ pub struct PaidByChannel {
     pub used: ChannelUse,
     /// The deposit that came with it: its transaction (`0x…`), and how much.
     pub deposit: Option<(String, Units)>,
-    /// Its call's place on the channel: while anybody has it, no refund begins.
-    pub lease: Arc<Lease>,
+    /// Its call's place on the channel until the call is held: no refund begins meanwhile.
+    pub lease: Option<Arc<Lease>>,
+}
+
+impl PaidByChannel {
+    /// The same, once its call is held: from then on the ledger knows that it runs.
+    pub fn held(self) -> Self {
+        Self {
+            lease: None,
+            ..self
+        }
+    }
 }
 
 /// Why a payment is not taken.

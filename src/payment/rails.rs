@@ -412,10 +412,10 @@ impl Rails {
         Ok((response, refunded.body))
     }
 
-    /// The rail of channels, for who looks after them; `None` when it is not offered.
-    pub fn channels(&self) -> Option<&ChannelRail> {
-        let offered = self.inner.order.contains(&RailKind::Channel);
-        offered.then_some(&self.inner.channel)
+    /// The rail of channels, for who looks after them: those of an earlier configuration too, when it
+    /// is not offered any more.
+    pub fn channels(&self) -> &ChannelRail {
+        &self.inner.channel
     }
 
     /// Whether a settlement of this payer failed after its call was answered.

@@ -67,7 +67,7 @@ impl ChannelRail {
             channel: Some(PaidByChannel {
                 used,
                 deposit,
-                lease: Arc::new(lease),
+                lease: Some(Arc::new(lease)),
             }),
             end_waits: false,
         })

@@ -8,6 +8,7 @@ use crate::ledger::{
     ChannelId, ChannelState, Operation, OperationId, OperationKind, OperationState, Settlement,
 };
 use crate::money::Units;
+use crate::payment::authorized::AuthorizeFailure;
 use alloy::primitives::Bytes;
 use std::collections::BTreeSet;
 
@@ -63,7 +64,7 @@ pub(super) fn row(state: &ChannelState) -> Option<Row> {
 }
 
 /// Cuts rows into claims that the ledger can keep.
-fn batches<T>(rows: Vec<(T, Row)>) -> Vec<Vec<(T, Row)>> {
+pub(super) fn batches<T>(rows: Vec<(T, Row)>) -> Vec<Vec<(T, Row)>> {
     let mut batches = Vec::new();
     let (mut batch, mut bytes) = (Vec::new(), 0_usize);
     for (channel, row) in rows {
@@ -92,6 +93,28 @@ pub(super) struct Claimed {
 }
 
 impl ChannelRail {
+    /// Claims all that can be claimed, at the operator's word, and waits for it. It goes on when the
+    /// asker leaves.
+    pub async fn claim_all(&self) -> Result<Vec<OperationState>, AuthorizeFailure> {
+        let rail = self.clone();
+        let claiming = async move {
+            let states = rail.inner.ledger.channels().await?;
+            let chargeable = states.iter().filter(|state| row(state).is_some());
+            let ids: Vec<ChannelId> = chargeable.map(|state| state.opening.channel).collect();
+            Ok(rail.claim(&ids).await?.operations)
+        };
+        let done = tokio::spawn(claiming).await;
+        done.unwrap_or(Err(AuthorizeFailure::Unknown))
+    }
+
+    /// Has the receiver paid what was claimed for it, at the operator's word; `None` when that is
+    /// nothing. It goes on when the asker leaves.
+    pub async fn settle_all(&self) -> Result<Option<OperationState>, AuthorizeFailure> {
+        let rail = self.clone();
+        let done = tokio::spawn(async move { rail.settle().await }).await;
+        Ok(done.map_err(|_| AuthorizeFailure::Unknown)??)
+    }
+
     /// Claims all that can be claimed on these channels, but for those that have a transaction under
     /// way. A claim that fails is cut in two, so that one bad voucher costs the others nothing.
     pub(super) async fn claim(&self, channels: &[ChannelId]) -> Result<Claimed, Unread> {
@@ -200,6 +223,3 @@ fn take(
         .extract_if(.., |(channel, _)| channels.contains(channel))
         .collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -25,7 +25,8 @@ struct Doors {
     working: bool,
 }
 
-/// A call's place on its channel, until this is dropped: no refund begins meanwhile.
+/// A call's place on its channel until this is dropped, once the ledger knows of the call: no refund
+/// begins meanwhile.
 #[derive(Debug)]
 pub struct Lease {
     _held: Held,

@@ -117,6 +117,8 @@ struct Work {
     final_depth: u64,
     policy: ClaimPolicy,
     refund_idle_ms: u64,
+    /// Whether the channels of earlier lives of the process are looked after.
+    begun: bool,
     /// The newest block whose events were read, with all before it.
     read_to: Option<u64>,
     since_block: u64,
@@ -143,12 +145,13 @@ impl Work {
                 above: channels.claim_above,
             },
             refund_idle_ms: millis(channels.refund_idle_after),
+            begun: false,
             read_to: None,
             since_block: 0,
             window: Window::default(),
             walked_ms: 0,
             leaving: BTreeSet::new(),
-            owed: Arc::new(AtomicBool::new(true)),
+            owed: Arc::default(),
             later: Arc::default(),
         }
     }
@@ -174,83 +177,77 @@ impl Work {
         Ok(())
     }
 
-    /// Reads what happened to channels since the last look, and those channels anew.
+    /// Reads what happened to channels since the last look, and those channels anew. Without a channel
+    /// that anything can be taken out of, nobody is asked.
     async fn look(&mut self) -> Result<(), Unread> {
+        if !self.begun {
+            self.begin().await?;
+        }
+        let channels = self.rail.inner.watched.channels();
+        if channels.is_empty() {
+            self.read_to = None;
+            return Ok(());
+        }
         let began_ms = now_ms();
         let head = self.rail.inner.rpc.latest_block().await?.number();
-        let lost = self
-            .read_to
-            .is_none_or(|read_to| head.saturating_sub(read_to) > CATCH_UP_BLOCKS_MAX);
-        if lost {
-            self.read_all().await?;
+        let missed = self.read_to.map(|read_to| head.saturating_sub(read_to));
+        if missed.is_none_or(|blocks| blocks > CATCH_UP_BLOCKS_MAX) {
+            let all: Vec<ChannelId> = channels.iter().copied().collect();
+            self.read(&all).await?;
             self.since_block = head;
+            self.read_to = Some(head);
         }
         let from = self.read_to.unwrap_or(head).min(head);
         let from = from.saturating_sub(self.final_depth);
-        let channels = self.rail.inner.watched.channels();
         let ids: Vec<_> = channels.iter().map(chain_id).collect();
-        if !ids.is_empty() {
-            let (rpc, contract) = (&self.rail.inner.rpc, self.rail.contract());
-            let events = rpc.channel_events(contract, &ids, from, head).await?;
-            let touched = self.window.take(from, &events);
-            let changed: Vec<ChannelId> = touched.keys().copied().collect();
-            if let Err(error) = self.read_changed(&changed, &touched).await {
-                self.window.forget(&changed.into_iter().collect());
-                return Err(error);
-            }
+        let (rpc, contract) = (&self.rail.inner.rpc, self.rail.contract());
+        let events = rpc.channel_events(contract, &ids, from, head).await?;
+        let touched = self.window.take(from, &events);
+        if let Err(error) = self.read_changed(&touched).await {
+            self.window.forget(&touched.into_keys().collect());
+            return Err(error);
         }
         self.read_to = Some(head);
-        self.rail
-            .inner
-            .watched
-            .looked(channels, self.since_block, began_ms);
+        let watched = &self.rail.inner.watched;
+        watched.looked(channels, self.since_block, began_ms);
         Ok(())
     }
 
-    async fn read_changed(
-        &mut self,
-        changed: &[ChannelId],
-        blocks: &BTreeMap<ChannelId, u64>,
-    ) -> Result<(), Unread> {
-        if changed.is_empty() {
-            return Ok(());
-        }
-        for state in self.rail.refresh(changed).await? {
-            let channel = state.opening.channel;
-            let block = blocks.get(&channel).copied().unwrap_or_default();
-            if state.on_chain.block < block {
-                return Err(Unread::Behind(block));
-            }
-            self.note(&state);
-        }
-        Ok(())
-    }
-
-    /// Reads all channels that something can be lost of, after a start and after a long silence.
-    async fn read_all(&mut self) -> Result<(), Unread> {
+    /// Takes up the channels of earlier lives of the process.
+    async fn begin(&mut self) -> Result<(), Unread> {
         let states = self.rail.inner.ledger.channels().await?;
-        let alive = |state: &&ChannelState| {
-            let on_chain = &state.on_chain;
-            !state.unclaimed().is_zero() || on_chain.balance > on_chain.total_claimed
-        };
-        let alive = states.iter().filter(alive);
-        let ids: Vec<ChannelId> = alive.map(|state| state.opening.channel).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        for state in self.rail.refresh(&ids).await? {
-            self.note(&state);
-        }
+        states.iter().for_each(|state| self.rail.look_after(state));
+        self.owed.store(!states.is_empty(), Ordering::Release);
+        self.begun = true;
         Ok(())
     }
 
-    fn note(&mut self, state: &ChannelState) {
-        let channel = state.opening.channel;
-        if state.on_chain.withdrawal.is_some() {
-            self.leaving.insert(channel);
-        } else {
-            self.leaving.remove(&channel);
+    /// Reads the channels that something happened to, each in the block where it did or later.
+    async fn read_changed(&mut self, touched: &BTreeMap<ChannelId, u64>) -> Result<(), Unread> {
+        if touched.is_empty() {
+            return Ok(());
         }
+        let changed: Vec<ChannelId> = touched.keys().copied().collect();
+        let newest = touched.values().copied().max().unwrap_or_default();
+        let read_at = self.read(&changed).await?;
+        match read_at {
+            Some(block) if block < newest => Err(Unread::Behind(newest)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads channels, and says as of which block.
+    async fn read(&mut self, channels: &[ChannelId]) -> Result<Option<u64>, Unread> {
+        let states = self.rail.refresh(channels).await?;
+        for state in &states {
+            let channel = state.opening.channel;
+            if state.on_chain.withdrawal.is_some() {
+                self.leaving.insert(channel);
+            } else {
+                self.leaving.remove(&channel);
+            }
+        }
+        Ok(states.iter().map(|state| state.on_chain.block).min())
     }
 
     /// Claims at once on channels that are being withdrawn from, again and again while calls end there.
@@ -348,7 +345,7 @@ impl Work {
 }
 
 /// Whether a channel has been without calls for so long that its rest goes back; zero is never.
-fn is_idle(state: &ChannelState, idle_ms: u64, now_ms: u64) -> bool {
+pub(super) fn is_idle(state: &ChannelState, idle_ms: u64, now_ms: u64) -> bool {
     let on_chain = &state.on_chain;
     idle_ms > 0
         && state.running == 0

@@ -129,7 +129,7 @@ impl ChannelRail {
     }
 
     /// Has the events of a channel watched while anything can be taken out of it.
-    fn look_after(&self, state: &ChannelState) {
+    pub(super) fn look_after(&self, state: &ChannelState) {
         let channel = state.opening.channel;
         if state.on_chain.balance > state.on_chain.total_claimed {
             self.inner.watched.add(channel);

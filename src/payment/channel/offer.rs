@@ -9,6 +9,10 @@ use crate::protocol::x402::{BATCH_SETTLEMENT, Requirements};
 use alloy::primitives::U256;
 use serde_json::{Map, Value};
 
+/// How many calls of the ceiling an offer's amount has room for: two that run side by side, and two
+/// that ended before and that the client has not heard of.
+const HEADROOM: u128 = 4;
+
 /// What the header of an answer says that was paid out of a channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Paid {
@@ -19,16 +23,16 @@ pub struct Paid {
 }
 
 impl ChannelRail {
-    /// What an offer says a call of this ceiling may raise a voucher by: twice the ceiling, so that a
-    /// client that is one dear call behind is still taken, but not above what clients' own limits let
-    /// them pay at once (1 USD) unless the call alone is.
+    /// What an offer says a call of this ceiling may raise a voucher by: some calls more than this one,
+    /// so that a client that calls side by side, or has not heard of its last charges, is still taken;
+    /// but not above what clients' own limits let them pay at once (1 USD) unless the call alone is.
     pub(in crate::payment) fn offer_amount(&self, ceiling: Units) -> Units {
         if self.inner.rule == Rule::Strict {
             return ceiling;
         }
         let dollar = Units::from_asset_text("1", self.decimals()).unwrap_or_default();
-        let twice = ceiling.plus(ceiling).unwrap_or(ceiling);
-        twice.min(dollar.max(ceiling))
+        let room = ceiling.atomic().saturating_mul(HEADROOM);
+        Units::from_atomic(room).min(dollar.max(ceiling))
     }
 
     /// The offer of one ceiling at one price row (x402 scheme_batch_settlement_evm): the same for the

@@ -75,7 +75,15 @@ impl ChannelRail {
             .unwrap_or(Err(AuthorizeFailure::Unknown))
     }
 
-    /// Refunds all that is left in a channel, as the operator wishes.
+    /// Refunds all that is left in a channel, at the operator's word, and waits for it. It goes on when
+    /// the asker leaves.
+    pub async fn refund_all(&self, channel: ChannelId) -> Result<Refunded, AuthorizeFailure> {
+        let rail = self.clone();
+        let done = tokio::spawn(async move { rail.refund_rest(channel).await }).await;
+        done.unwrap_or(Err(AuthorizeFailure::Unknown))
+    }
+
+    /// The same, within a task of the gateway's own.
     pub(super) async fn refund_rest(
         &self,
         channel: ChannelId,
@@ -151,7 +159,7 @@ fn whole(state: &ChannelState) -> Account {
 
 /// The row that claims all that was charged, by our best voucher or by the one that asks for the
 /// refund: of a channel that we lost the books of, that may be the only one.
-fn best_row(state: &ChannelState, voucher: Option<&Voucher>) -> Option<Row> {
+pub(super) fn best_row(state: &ChannelState, voucher: Option<&Voucher>) -> Option<Row> {
     let ours = row(state);
     let on_chain = &state.on_chain;
     let theirs = voucher.and_then(|voucher| {
