@@ -5,6 +5,7 @@ mod batch;
 mod batch_gas;
 mod chain;
 mod chain_trouble;
+mod channel_clients;
 mod clients;
 mod config;
 mod copies;

@@ -119,6 +119,8 @@ struct Work {
     refund_idle_ms: u64,
     /// Whether the channels of earlier lives of the process are looked after.
     begun: bool,
+    /// All that was claimed when the channels were walked last, in atomic units.
+    claimed: Option<u128>,
     /// The newest block whose events were read, with all before it.
     read_to: Option<u64>,
     since_block: u64,
@@ -146,6 +148,7 @@ impl Work {
             },
             refund_idle_ms: millis(channels.refund_idle_after),
             begun: false,
+            claimed: None,
             read_to: None,
             since_block: 0,
             window: Window::default(),
@@ -266,6 +269,13 @@ impl Work {
     async fn walk(&mut self) -> Result<(), Unread> {
         let states = self.rail.inner.ledger.channels().await?;
         self.count(&states);
+        // A refund claims too, and so may anybody: what was claimed is to be paid out.
+        let claimed = states.iter().fold(0_u128, |sum, state| {
+            sum.saturating_add(state.on_chain.total_claimed.atomic())
+        });
+        if self.claimed.replace(claimed) != Some(claimed) {
+            self.owed.store(true, Ordering::Release);
+        }
         self.claim(choose(&states, self.policy, now_ms()));
         let idle = |state: &&ChannelState| is_idle(state, self.refund_idle_ms, now_ms());
         for state in states.iter().filter(idle) {

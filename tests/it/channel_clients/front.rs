@@ -1,0 +1,139 @@
+//! What stands between a client and the gateway, and loses what answers say of payments.
+
+use crate::harness::PATIENCE;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use groat::protocol::x402::PaymentRequired;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+/// Of this many paid answers, one loses its header.
+const LOSES_EACH: u64 = 7;
+
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A proxy before the gateway.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) url: String,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+/// What went by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passed {
+    pub(super) paid: u64,
+    pub(super) lost_whole: u64,
+    pub(super) lost_streamed: u64,
+    /// Why paid calls were answered by a 402.
+    pub(super) corrected: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    gateway: String,
+    client: reqwest::Client,
+    passed: Mutex<Passed>,
+    paid: watch::Sender<u64>,
+}
+
+impl Front {
+    pub(super) async fn before(gateway: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let shared = Arc::new(Shared {
+            gateway: gateway.to_owned(),
+            client: crate::harness::http(),
+            passed: Mutex::default(),
+            paid: watch::Sender::new(0),
+        });
+        let app = axum::Router::new()
+            .fallback(pass)
+            .with_state(Arc::clone(&shared));
+        let server =
+            tokio::spawn(async move { axum::serve(listener, app).await.expect("the front") });
+        Self {
+            url,
+            shared,
+            server,
+        }
+    }
+
+    /// Waits until so many paid calls were answered.
+    pub(super) async fn answered(&self, calls: u64) {
+        let mut paid = self.shared.paid.subscribe();
+        let reached = tokio::time::timeout(PATIENCE, paid.wait_for(|paid| *paid >= calls)).await;
+        reached.expect("the client pays").expect("the front");
+    }
+
+    pub(super) fn seen(&self) -> Passed {
+        self.shared.passed.lock().expect("a lock").clone()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let body: Bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
+        .await
+        .expect("a request");
+    let paying = head.method == Method::POST && head.headers.contains_key("payment-signature");
+    let mut headers = head.headers;
+    headers.remove("host");
+    let asked = shared
+        .client
+        .request(head.method, format!("{}{}", shared.gateway, head.uri))
+        .headers(headers)
+        .body(body);
+    let Ok(answer) = asked.send().await else {
+        return plain(StatusCode::BAD_GATEWAY);
+    };
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    headers.remove("transfer-encoding");
+    if paying {
+        shared.note(status, &mut headers);
+    }
+    let mut response = Response::new(Body::from_stream(answer.bytes_stream()));
+    (*response.status_mut(), *response.headers_mut()) = (status, headers);
+    response
+}
+
+impl Shared {
+    fn note(&self, status: StatusCode, headers: &mut HeaderMap) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let mut passed = self.passed.lock().expect("a lock");
+        if status == StatusCode::PAYMENT_REQUIRED {
+            let required = text("payment-required").and_then(|it| PaymentRequired::from_header(it).ok());
+            let reason = required.and_then(|required| required.error);
+            passed.corrected.push(reason.unwrap_or_default());
+        }
+        if status != StatusCode::OK {
+            return;
+        }
+        passed.paid += 1;
+        if passed.paid.is_multiple_of(LOSES_EACH) {
+            let streamed = text("content-type").is_some_and(|it| it.starts_with("text/event-stream"));
+            match streamed {
+                true => passed.lost_streamed += 1,
+                false => passed.lost_whole += 1,
+            }
+            headers.remove("payment-response");
+        }
+        self.paid.send_replace(passed.paid);
+    }
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
