@@ -8,6 +8,7 @@ use crate::config::{Config, RailKind, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
 use crate::payment::{Keeper, LedgerOutbox, Operations, Rails, Settlements, Sponsoring};
+use crate::protocol::channel::Method;
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
 use alloy::primitives::Address;
@@ -211,10 +212,16 @@ async fn check_contracts(config: &Config, rpc: &Rpc, relayer: Address) -> Result
                     "the contract of channels (contracts.batch_settlement)",
                     contracts.batch_settlement,
                 ),
-                (
-                    "the collector of EIP-3009 deposits (contracts.erc3009_collector)",
-                    contracts.erc3009_collector,
-                ),
+                match config.channels.deposit_by {
+                    Method::Eip3009 => (
+                        "the collector of EIP-3009 deposits (contracts.erc3009_collector)",
+                        contracts.erc3009_collector,
+                    ),
+                    Method::Permit2 => (
+                        "the collector of Permit2 deposits (contracts.permit2_collector)",
+                        contracts.permit2_collector,
+                    ),
+                },
             ]),
         }
     }

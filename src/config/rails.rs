@@ -5,6 +5,7 @@ use super::Secret;
 use super::reader::{Mistake, Reader};
 use crate::money::{AssetDecimals, Units};
 use crate::protocol::addresses;
+use crate::protocol::channel::Method;
 use alloy::primitives::Address;
 use std::fmt;
 use std::str::FromStr;
@@ -125,7 +126,9 @@ pub struct ChannelsConfig {
     pub strict: bool,
     /// How long a payer's withdrawal waits on chain, in seconds: the time there is to claim.
     pub withdraw_delay_seconds: u64,
-    /// The smallest deposit that is asked for.
+    /// How deposits are made: by EIP-3009, or by Permit2 for a token without.
+    pub deposit_by: Method,
+    /// The smallest deposit that is taken.
     pub deposit_min: Units,
     /// Signs claims and refunds; names the channel, so that changing it leaves old channels behind.
     /// Without one the relayer's key does it.
@@ -152,6 +155,7 @@ impl ChannelsConfig {
         let config = Self {
             strict: r.flag("strict", false),
             withdraw_delay_seconds: r.number("withdraw_delay_seconds", 86_400, 900..=2_592_000),
+            deposit_by: deposit_by(&mut r),
             deposit_min: usd(&mut r, "deposit_min_usd", "0.10", decimals),
             authorizer_key: r.secret("authorizer_key"),
             claim_after: seconds(&mut r, "claim_after_seconds", 3600, 1..=2_592_000),
@@ -172,6 +176,17 @@ impl ChannelsConfig {
         }
         mistakes.extend(r.finish());
         config
+    }
+}
+
+fn deposit_by(r: &mut Reader<'_>) -> Method {
+    match r.text("deposit_by").as_deref() {
+        None | Some("eip3009") => Method::Eip3009,
+        Some("permit2") => Method::Permit2,
+        Some(_) => {
+            r.wrong("deposit_by", "must be \"eip3009\" or \"permit2\"");
+            Method::Eip3009
+        }
     }
 }
 

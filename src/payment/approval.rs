@@ -15,6 +15,7 @@ use crate::chain::{
 use crate::clock::now_ms;
 use crate::config::{Config, RailKind};
 use crate::ledger::{Ledger, Operation, OperationId, OperationKind, OperationState, Settlement};
+use crate::protocol::channel::Method;
 use crate::protocol::permit2::erc20_approval::{self, Refused, Transaction};
 use crate::protocol::permit2::{self, TokenPermissions, eip2612};
 use crate::protocol::x402::Extensions;
@@ -57,7 +58,11 @@ impl Sponsoring {
         ledger: &Ledger,
         relayer: &Relayer,
     ) -> Result<Self, ChainError> {
-        let by_permit2 = |kind: &RailKind| matches!(kind, RailKind::Upto | RailKind::ExactPermit2);
+        let by_permit2 = |kind: &RailKind| match kind {
+            RailKind::Upto | RailKind::ExactPermit2 => true,
+            RailKind::Channel => config.channels.deposit_by == Method::Permit2,
+            RailKind::Exact => false,
+        };
         let by_permit2 = config.payment.rails.iter().any(by_permit2);
         // A client that is told of EIP-2612 signs by it, and fails with a token that has none.
         let eip2612 = by_permit2 && rpc.has_eip2612(config.asset.address).await?;

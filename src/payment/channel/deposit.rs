@@ -5,9 +5,7 @@ use super::authorize::Paying;
 use super::job::{Once, StoredJob};
 use super::{ChannelRail, permit};
 use crate::chain::bindings::IBatchSettlement;
-use crate::chain::{
-    Authorization, ChannelPreflight, DepositCall, DepositPreflight, Head, SignedDigest,
-};
+use crate::chain::{Authorization, ChannelPreflight, DepositCall, Head, SignedDigest};
 use crate::clock::now_ms;
 use crate::ledger::{Operation, OperationId, OperationKind, OperationState, Settlement};
 use crate::money::Units;
@@ -16,7 +14,7 @@ use crate::protocol::channel::{
     self, Account, Deposit, Refused, check_deposit_signature, deposit_digest, erc3009_nonce,
 };
 use crate::protocol::eip3009::Proof;
-use crate::protocol::permit2::eip2612;
+use crate::protocol::permit2::{eip2612, erc20_approval};
 use crate::protocol::x402::Credential;
 use alloy::primitives::{Bytes, U256};
 use alloy::sol_types::SolCall;
@@ -55,7 +53,13 @@ impl ChannelRail {
             ..account
         };
         paying.judge(&with_deposit, known.as_ref())?;
-        self.judge_deposit(paying, deposit, &preflight, asked, permit.is_some())?;
+        self.judge_deposit(paying, deposit, &preflight, permit.is_some())
+            .map_err(|refused| match refused {
+                Refused::Permit2Allowance if sends_approval(credential) => {
+                    Refused::Erc20ApprovalUnavailable
+                }
+                other => other,
+            })?;
         if known.is_none() {
             let (state, head) = (&preflight.state, preflight.head);
             self.open(paying.config, state, head, paying.used.base)
@@ -184,9 +188,11 @@ impl ChannelRail {
         paying: &Paying<'_>,
         deposit: &Deposit,
         preflight: &ChannelPreflight,
-        asked: &DepositPreflight,
         permitted: bool,
     ) -> Result<(), Refused> {
+        let Some(asked) = &preflight.deposit else {
+            return Err(Refused::StateUnavailable);
+        };
         let signed = match asked.contract_signature_valid {
             Some(valid) => valid,
             None => {
@@ -213,6 +219,12 @@ impl ChannelRail {
             Refused::DepositSimulation
         })
     }
+}
+
+/// Whether the payer signed an approval transaction for us to send, which is done for calls' own
+/// payments only.
+fn sends_approval(credential: &Credential) -> bool {
+    credential.extensions.contains_key(erc20_approval::KEY)
 }
 
 /// What a confirmed operation brought in.

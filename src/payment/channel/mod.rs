@@ -94,7 +94,7 @@ impl ChannelRail {
                     true => Rule::Strict,
                     false => Rule::Late,
                 },
-                method: Method::Eip3009,
+                method: config.channels.deposit_by,
                 withdraw_delay_seconds: config.channels.withdraw_delay_seconds,
                 deposit_min: config.channels.deposit_min,
                 authorizer: Key::from_hex(key.reveal())?,

@@ -98,7 +98,7 @@ impl From<AmountError> for Unfit {
 
 /// Whether a voucher of `max_claimable` buys a call whose offer says `amount` and that can cost
 /// `cost_max`. The offer's amount is at least `cost_max`; under [`Rule::Late`] it should be twice
-/// that, so that a client one dear call behind is still taken.
+/// that, so that a client one dear call behind is still taken, and more for calls side by side.
 pub fn accept(
     account: &Account,
     max_claimable: Units,
