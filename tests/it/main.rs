@@ -6,6 +6,7 @@ mod batch_gas;
 mod chain;
 mod chain_trouble;
 mod channel_clients;
+mod channels;
 mod clients;
 mod config;
 mod copies;

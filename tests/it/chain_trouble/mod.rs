@@ -4,7 +4,7 @@
 mod front_run;
 mod nodes;
 mod pending;
-mod proxy;
+pub(crate) mod proxy;
 mod reorgs;
 
 use crate::harness::{Answer, Payer, Setup, Stack, until};

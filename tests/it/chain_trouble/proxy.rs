@@ -14,7 +14,7 @@ const SLOW: Duration = Duration::from_millis(700);
 
 /// What is done to requests and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
     Honest,
     /// HTTP 503 to everything.
     Down,
@@ -42,14 +42,14 @@ pub(super) enum Mood {
 
 /// A proxy before one node.
 #[derive(Debug)]
-pub(super) struct Proxy {
-    pub(super) url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     mood: watch::Sender<Mood>,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl Proxy {
-    pub(super) async fn before(node: &str) -> Self {
+    pub(crate) async fn before(node: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
@@ -70,12 +70,12 @@ impl Proxy {
         Self { url, mood, server }
     }
 
-    pub(super) fn turn(&self, mood: Mood) {
+    pub(crate) fn turn(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
 
     /// Waits until a mood that changes by itself has done so.
-    pub(super) async fn turned(&self, mood: Mood) {
+    pub(crate) async fn turned(&self, mood: Mood) {
         let mut moods = self.mood.subscribe();
         let reached = moods.wait_for(|now| *now == mood);
         let reached = tokio::time::timeout(crate::harness::PATIENCE, reached).await;
