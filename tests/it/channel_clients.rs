@@ -61,13 +61,19 @@ watch_every_ms = 100
     let report = stack.reconcile().await;
     let books = Books::read(&stack).await;
     let seen = front.seen();
-    let told = format!("{seen:?} {moved:?} {report} {:?} {:?}", lived.failed, afresh.failed);
+    let told = format!(
+        "{seen:?} {moved:?} {report} {:?} {:?}",
+        lived.failed, afresh.failed
+    );
 
     both_ways(&lived, CALLS);
     both_ways(&afresh, CALLS_AFRESH);
     let calls: Vec<&String> = lived.calls.iter().chain(&afresh.calls).collect();
     for call in &calls {
-        assert!(books.charged(call) > Some(0), "{call} is not billed: {told}");
+        assert!(
+            books.charged(call) > Some(0),
+            "{call} is not billed: {told}"
+        );
     }
     let mut once = calls.clone();
     once.sort();
@@ -103,5 +109,8 @@ watch_every_ms = 100
 fn both_ways(said: &Said, calls: u64) {
     assert_eq!(said.calls.len() as u64, calls, "{said:?}");
     assert_eq!(said.whole + said.streamed, calls, "{said:?}");
-    assert!(said.whole * 3 > calls && said.streamed * 3 > calls, "{said:?}");
+    assert!(
+        said.whole * 3 > calls && said.streamed * 3 > calls,
+        "{said:?}"
+    );
 }

@@ -112,7 +112,8 @@ impl Shared {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let mut passed = self.passed.lock().expect("a lock");
         if status == StatusCode::PAYMENT_REQUIRED {
-            let required = text("payment-required").and_then(|it| PaymentRequired::from_header(it).ok());
+            let required =
+                text("payment-required").and_then(|it| PaymentRequired::from_header(it).ok());
             let reason = required.and_then(|required| required.error);
             passed.corrected.push(reason.unwrap_or_default());
         }
@@ -121,7 +122,8 @@ impl Shared {
         }
         passed.paid += 1;
         if passed.paid.is_multiple_of(LOSES_EACH) {
-            let streamed = text("content-type").is_some_and(|it| it.starts_with("text/event-stream"));
+            let streamed =
+                text("content-type").is_some_and(|it| it.starts_with("text/event-stream"));
             match streamed {
                 true => passed.lost_streamed += 1,
                 false => passed.lost_whole += 1,
