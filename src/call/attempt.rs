@@ -6,7 +6,9 @@ use super::refusal::Refusal;
 use super::running::{Head, Running};
 use super::task::Task;
 use crate::clock::now_ms;
-use crate::ledger::{CallId, Digest32, Hold, HoldRefused, ReplayKey, RequestHash};
+use crate::ledger::{
+    CallId, Digest32, Event, Hold, HoldRefused, ReplayKey, RequestHash, SettleWhen,
+};
 use crate::payment::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name, signature};
 use crate::protocol::channel;
 use crate::protocol::x402::Credential;
@@ -65,8 +67,14 @@ impl Attempt {
         let id = CallId::from_bytes(rand::random());
         let hold = hold(&shared, (id, replay_key), &call, &credential, &authorized);
         shared.registry().calls.insert(id, Arc::clone(&running));
-        match shared.ledger.hold(hold).await {
-            Ok(_) => running.held(id),
+        // What is settled beforehand is forwarded when that is done; the rest goes on at once.
+        let forwarded = Event::Forwarded { at_ms: now_ms() };
+        let then = match authorized.settle_when {
+            SettleWhen::Before => Vec::new(),
+            SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => vec![forwarded],
+        };
+        let state = match shared.ledger.begin(hold, then).await {
+            Ok(state) => state,
             Err(
                 HoldRefused::Taken { call: taken, .. }
                 | HoldRefused::PaymentIdTaken { call: taken, .. },
@@ -79,7 +87,8 @@ impl Attempt {
                 tracing::error!(%error, "a hold was not taken");
                 return Err(Refusal::LedgerUnavailable);
             }
-        }
+        };
+        running.held(id);
         let task = Task {
             version: credential.version,
             shared,
@@ -94,7 +103,7 @@ impl Attempt {
             end_waits: authorized.end_waits,
             headers,
         };
-        task.run().await;
+        task.run(state).await;
         Ok(())
     }
 }

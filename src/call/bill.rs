@@ -7,7 +7,7 @@ use crate::metering::{Reading, Usage};
 use crate::money::{AmountError, AssetDecimals, Units};
 use crate::pricing::{self, Bill, Line};
 use crate::stats::Metrics;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 /// The longest usage object that a receipt carries, in bytes; a longer one is billed all the same.
 const RAW_USAGE_BYTES_MAX: usize = 8 << 10;
@@ -26,7 +26,7 @@ pub(super) struct Billing {
     charged: Units,
     over_quote: bool,
     flags: Vec<String>,
-    receipt: Option<Box<RawValue>>,
+    receipt: Option<String>,
 }
 
 /// Bills what a reading says; `complete` is false when the answer was cut.
@@ -126,8 +126,8 @@ impl Billing {
         self.charged.is_zero()
     }
 
-    pub(super) fn with_receipt(mut self, receipt: Option<Box<RawValue>>) -> Self {
-        self.receipt = receipt;
+    pub(super) fn with_receipt(mut self, receipt: Option<&str>) -> Self {
+        self.receipt = receipt.map(str::to_owned);
         self
     }
 
@@ -140,10 +140,7 @@ impl Billing {
             self.bill.total.usd_text(),
             self.bill.cache_saving.usd_text(),
         );
-        let receipt = self
-            .receipt
-            .as_ref()
-            .map_or("null", |receipt| receipt.get());
+        let receipt = self.receipt.as_deref().unwrap_or("null");
         vec![
             ("cost", self.bill.total.usd_text()),
             ("cost_details", details),

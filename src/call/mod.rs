@@ -6,6 +6,7 @@
 mod attempt;
 mod bill;
 mod desk;
+mod known;
 mod prices;
 mod quote;
 mod receipts;

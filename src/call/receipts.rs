@@ -11,7 +11,9 @@ use crate::protocol::receipt::{
 };
 use crate::protocol::signature::Key;
 use alloy::primitives::{Address, B256};
-use serde_json::value::RawValue;
+
+/// The longest receipt that is recorded, in bytes: a call's state has room for it beside the rest.
+const RECEIPT_BYTES_MAX: usize = 32 << 10;
 
 /// Issues receipts.
 #[derive(Debug, Clone)]
@@ -40,24 +42,29 @@ impl Receipts {
         receipt.is_some_and(|receipt| receipt.body.settlement == settlement(state))
     }
 
-    /// Signs a call's receipt as things stand and makes it durable; `None` when that failed, which
+    /// Signs a call's receipt as things stand and makes it durable; without one it stays open, which
     /// the next start makes good.
-    pub async fn issue(&self, id: &CallId, state: &CallState) -> Option<Box<RawValue>> {
-        let at_ms = now_ms();
+    pub async fn issue(&self, id: &CallId, state: &CallState) -> Option<CallState> {
+        let event = self.sign(state, now_ms())?;
+        let recorded = self.ledger.record(*id, event).await;
+        recorded
+            .map_err(|error| tracing::error!(call = %id, %error, "a receipt could not be recorded"))
+            .ok()
+    }
+
+    /// Signs a call's receipt as things stand; `None` when there is none to be made.
+    pub fn sign(&self, state: &CallState, at_ms: u64) -> Option<Event> {
+        let call = state.hold.call;
         let Some(body) = body(state, at_ms) else {
-            tracing::error!(call = %id, "a receipt could not be made from the ledger's state");
+            tracing::error!(%call, "a receipt could not be made from the ledger's state");
             return None;
         };
         let receipt = serde_json::to_string(&body.sign(&self.key)).ok()?;
-        let event = Event::Receipted {
-            receipt: receipt.clone(),
-            at_ms,
-        };
-        if let Err(error) = self.ledger.record(*id, event).await {
-            tracing::error!(call = %id, %error, "a receipt could not be recorded");
+        if receipt.len() > RECEIPT_BYTES_MAX {
+            tracing::error!(%call, bytes = receipt.len(), "a receipt is too long to be recorded");
             return None;
         }
-        RawValue::from_string(receipt).ok()
+        Some(Event::Receipted { receipt, at_ms })
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::bill::{self, Billing};
 use super::desk::Shared;
+use super::known::Known;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
 use super::relay::StreamRelay;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
-use crate::ledger::{CallId, CallState, Event, SettleWhen, Takes, VoidReason};
+use crate::ledger::{CallId, CallState, Event, LedgerError, SettleWhen, Takes, VoidReason};
 use crate::metering::meter_whole;
 use crate::payment::{PaidByChannel, Reservation, Settlement};
 use crate::protocol::x402::{self, SettleResponse};
@@ -49,11 +50,11 @@ type Ended = Result<&'static str, Refusal>;
 
 impl Task {
     /// Runs the call to its end; whatever happens, listeners learn it.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self, held: CallState) {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.call_begun();
         let model = self.call.endpoint.model.id.clone();
-        let outcome = match self.drive().await {
+        let outcome = match self.drive(Known::new(held)).await {
             Ok(outcome) => outcome,
             Err(refusal) => {
                 tracing::info!(call = %self.id, ?refusal, "call refused");
@@ -65,13 +66,17 @@ impl Task {
         metrics.call_ended(&model, outcome);
     }
 
-    async fn drive(&self) -> Ended {
+    async fn drive(&self, mut known: Known) -> Ended {
         pass(Failpoint::Hold);
         let early = match self.settle_when {
-            SettleWhen::Before => Some(self.settled_before().await?),
+            SettleWhen::Before => {
+                let settled = self.settled_before(&mut known).await?;
+                let forwarded = Event::Forwarded { at_ms: now_ms() };
+                self.record(&mut known, forwarded).await?;
+                Some(settled)
+            }
             SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => None,
         };
-        self.record(Event::Forwarded { at_ms: now_ms() }).await?;
         pass(Failpoint::Forward);
         let sent = Instant::now();
         let deadline = self.call.endpoint.call_timeout;
@@ -84,42 +89,42 @@ impl Task {
             Ok(_) => {
                 let message = "the content type is not what was asked for";
                 return self
-                    .void(UpstreamFailure::Malformed(message.to_owned()))
+                    .void(known, UpstreamFailure::Malformed(message.to_owned()))
                     .await;
             }
-            Err(failure) => return self.void(failure).await,
+            Err(failure) => return self.void(known, failure).await,
         };
         let until = sent.checked_add(deadline).unwrap_or(sent);
         if self.call.stream {
-            self.relay_stream(answer, early, sent, until).await
+            self.relay_stream(known, answer, early, (sent, until)).await
         } else {
-            self.relay_whole(answer, early, sent, until).await
+            self.relay_whole(known, answer, early, (sent, until)).await
         }
     }
 
-    async fn settled_before(&self) -> Result<Settlement, Refusal> {
+    async fn settled_before(&self, known: &mut Known) -> Result<Settlement, Refusal> {
         self.running.settling();
         let settlement = self.settle().await;
         if let Settlement::Failed { reason } = &settlement {
-            return Err(self.settlement_failed(reason.clone()).await);
+            return Err(self.settlement_failed(known, reason.clone()).await);
         }
         Ok(settlement)
     }
 
     async fn relay_whole(
         &self,
+        mut known: Known,
         answer: UpstreamAnswer,
         early: Option<Settlement>,
-        sent: Instant,
-        until: Instant,
+        (sent, until): (Instant, Instant),
     ) -> Ended {
         let mut upstream = answer.body;
         let first = match next_until(&mut upstream, until).await {
             Some(Ok(bytes)) => bytes,
-            Some(Err(failure)) => return self.void(failure).await,
+            Some(Err(failure)) => return self.void(known, failure).await,
             None => {
                 return self
-                    .void(UpstreamFailure::Malformed("it is empty".to_owned()))
+                    .void(known, UpstreamFailure::Malformed("it is empty".to_owned()))
                     .await;
             }
         };
@@ -137,18 +142,18 @@ impl Task {
         };
         let body = match read.await {
             Ok(body) => body,
-            Err(failure) => return self.void(failure).await,
+            Err(failure) => return self.void(known, failure).await,
         };
         let reading = meter_whole(self.call.endpoint.model.dialect, &body);
         if reading.error || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
             let message = "a success status with an error or no JSON in it";
             return self
-                .void(UpstreamFailure::Malformed(message.to_owned()))
+                .void(known, UpstreamFailure::Malformed(message.to_owned()))
                 .await;
         }
-        self.answered().await?;
-        let settlement = self.settlement_on_first_byte(early).await?;
-        let billing = self.capture(&reading, true).await?;
+        self.answered(&mut known).await?;
+        let settlement = self.settlement_on_first_byte(&mut known, early).await?;
+        let billing = self.capture(&mut known, &reading, true).await?;
         let body = match std::str::from_utf8(&body) {
             Ok(text) => crate::metering::with_usage_members(text, &billing.members())
                 .map_or(body.clone(), String::into_bytes),
@@ -162,10 +167,10 @@ impl Task {
 
     async fn relay_stream(
         &self,
+        mut known: Known,
         answer: UpstreamAnswer,
         early: Option<Settlement>,
-        sent: Instant,
-        until: Instant,
+        (sent, until): (Instant, Instant),
     ) -> Ended {
         let mut upstream = answer.body;
         let dialect = self.call.endpoint.model.dialect;
@@ -174,15 +179,15 @@ impl Task {
         while !relay.begun() {
             relay.take(next_until(&mut upstream, until).await);
             if let Some(failure) = relay.failure().filter(|_| !relay.begun()) {
-                return self.void(failure).await;
+                return self.void(known, failure).await;
             }
         }
         self.shared.metrics.first_byte(sent.elapsed());
-        self.answered().await?;
+        self.answered(&mut known).await?;
 
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
-            let settling = self.settlement_on_first_byte(early);
+            let settling = self.settlement_on_first_byte(&mut known, early);
             tokio::pin!(settling);
             loop {
                 tokio::select! {
@@ -202,7 +207,9 @@ impl Task {
         drop(upstream);
 
         let ending = relay.finish();
-        let billing = self.capture(&ending.reading, ending.complete).await?;
+        let billing = self
+            .capture(&mut known, &ending.reading, ending.complete)
+            .await?;
         self.push(ending.bytes(&billing.members()));
         self.close(&billing).await
     }
@@ -213,8 +220,13 @@ impl Task {
         }
     }
 
-    async fn answered(&self) -> Result<(), Refusal> {
-        self.record(Event::Answered { at_ms: now_ms() }).await?;
+    /// The answer is here. Only a settlement that is due now needs that to be durable by itself.
+    async fn answered(&self, known: &mut Known) -> Result<(), Refusal> {
+        let answered = Event::Answered { at_ms: now_ms() };
+        match self.settle_when {
+            SettleWhen::OnFirstByte => self.record(known, answered).await?,
+            _ => self.note(known, answered)?,
+        }
         pass(Failpoint::FirstByte);
         Ok(())
     }
@@ -222,6 +234,7 @@ impl Task {
     /// Settles now if that is the time for it; the answer waits for what comes back.
     async fn settlement_on_first_byte(
         &self,
+        known: &mut Known,
         early: Option<Settlement>,
     ) -> Result<Option<Settlement>, Refusal> {
         if early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
@@ -229,7 +242,7 @@ impl Task {
         }
         self.running.settling();
         match self.settle().await {
-            Settlement::Failed { reason } => Err(self.settlement_failed(reason).await),
+            Settlement::Failed { reason } => Err(self.settlement_failed(known, reason).await),
             settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
         }
     }
@@ -254,9 +267,10 @@ impl Task {
         settlement
     }
 
-    /// Bills what was used; from here on the bill stands.
+    /// Bills what was used and signs the receipt of it, in one commit; from here on the bill stands.
     async fn capture(
         &self,
+        known: &mut Known,
         reading: &crate::metering::Reading,
         complete: bool,
     ) -> Result<Billing, Refusal> {
@@ -267,13 +281,31 @@ impl Task {
             })?;
         pass(Failpoint::Usage);
         let held = self.call.ceiling;
-        let capture = billing.capture(held, self.takes, self.settle_when, now_ms());
-        let state = self.record(Event::Captured(Box::new(capture))).await?;
+        let at_ms = now_ms();
+        let capture = billing.capture(held, self.takes, self.settle_when, at_ms);
+        if matches!(
+            self.settle_when,
+            SettleWhen::Before | SettleWhen::OnFirstByte
+        ) {
+            // The settlement has moved the call on meanwhile, and the receipt tells of it.
+            self.write(known).await?;
+        }
+        self.note(known, Event::Captured(Box::new(capture)))?;
+        if let Some(receipted) = self.shared.receipts.sign(&known.state, at_ms) {
+            self.note(known, receipted)?;
+        }
+        let told = known.state.settlement.clone();
+        self.write(known).await?;
         pass(Failpoint::Capture);
         billing.count(&self.shared.metrics, &self.call);
-        let receipt = self.shared.receipts.issue(&self.id, &state).await;
+        // A reorganisation has come between: nobody else signs anew what was not yet written.
+        if known.state.settlement != told
+            && let Some(state) = self.shared.receipts.issue(&self.id, &known.state).await
+        {
+            known.state = state;
+        }
         pass(Failpoint::Receipt);
-        Ok(billing.with_receipt(receipt))
+        Ok(billing.with_receipt(known.state.receipt.as_deref()))
     }
 
     /// Keeps the finished answer for the same credential and settles what is still owed.
@@ -288,7 +320,7 @@ impl Task {
         Ok(if unpaid { "unpaid" } else { "captured" })
     }
 
-    async fn void(&self, failure: UpstreamFailure) -> Ended {
+    async fn void(&self, mut known: Known, failure: UpstreamFailure) -> Ended {
         let reason = match &failure {
             UpstreamFailure::Unreachable | UpstreamFailure::Cut => VoidReason::UpstreamUnavailable,
             UpstreamFailure::TimedOut => VoidReason::UpstreamTimeout,
@@ -305,20 +337,20 @@ impl Task {
             reason,
             at_ms: now_ms(),
         };
-        let state = self.record(voided).await?;
+        self.record(&mut known, voided).await?;
         // Paid for beforehand: the receipt says that all of it is credit.
-        if state.settlement.is_confirmed() {
-            self.shared.receipts.issue(&self.id, &state).await;
+        if known.state.settlement.is_confirmed() {
+            self.shared.receipts.issue(&self.id, &known.state).await;
         }
         Err(failure.into())
     }
 
-    async fn settlement_failed(&self, reason: String) -> Refusal {
+    async fn settlement_failed(&self, known: &mut Known, reason: String) -> Refusal {
         let voided = Event::Voided {
             reason: VoidReason::PaymentFailed,
             at_ms: now_ms(),
         };
-        if let Err(refusal) = self.record(voided).await {
+        if let Err(refusal) = self.record(known, voided).await {
             return refusal;
         }
         Refusal::SettlementFailed {
@@ -328,15 +360,26 @@ impl Task {
         }
     }
 
-    async fn record(&self, event: Event) -> Result<CallState, Refusal> {
-        self.shared
-            .ledger
-            .record(self.id, event)
-            .await
-            .map_err(|error| {
-                tracing::error!(call = %self.id, %error, "the ledger refused an event");
-                Refusal::LedgerUnavailable
-            })
+    fn note(&self, known: &mut Known, event: Event) -> Result<(), Refusal> {
+        known.note(event).map_err(|error| {
+            tracing::error!(call = %self.id, %error, "an event cannot happen now");
+            Refusal::Internal
+        })
+    }
+
+    async fn record(&self, known: &mut Known, event: Event) -> Result<(), Refusal> {
+        let recorded = known.record(&self.shared.ledger, event).await;
+        recorded.map_err(|error| self.refused(&error))
+    }
+
+    async fn write(&self, known: &mut Known) -> Result<(), Refusal> {
+        let written = known.write(&self.shared.ledger).await;
+        written.map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &LedgerError) -> Refusal {
+        tracing::error!(call = %self.id, %error, "the ledger refused an event");
+        Refusal::LedgerUnavailable
     }
 
     async fn answer_headers(

@@ -61,12 +61,31 @@ impl Batch<'_> {
 
     /// Records what happened to a call that is already held.
     pub(super) fn record(&mut self, id: CallId, event: &Event) -> Result<CallState, LedgerError> {
+        self.record_all(id, std::slice::from_ref(event))
+    }
+
+    /// Takes a credential and records what happens to its call right away.
+    pub(super) fn begin(&mut self, hold: Hold, then: &[Event]) -> Result<CallState, HoldRefused> {
+        let id = hold.call;
+        self.hold(hold)?;
+        Ok(self.record_all(id, then)?)
+    }
+
+    /// Records events of a call that is already held, in their order; one that is refused is refused
+    /// with all after it, and those before it stand.
+    pub(super) fn record_all(
+        &mut self,
+        id: CallId,
+        events: &[Event],
+    ) -> Result<CallState, LedgerError> {
         self.writable()?;
-        let before = self
-            .call(&id)?
-            .ok_or(LedgerError::Unknown(EntityId::Call(id)))?;
-        let state = CallState::apply(Some(&before), event)?;
-        self.append_call(id, Some(&before), &state, event)?;
+        let unknown = LedgerError::Unknown(EntityId::Call(id));
+        let mut state = self.call(&id)?.ok_or(unknown)?;
+        for event in events {
+            let after = CallState::apply(Some(&state), event)?;
+            self.append_call(id, Some(&state), &after, event)?;
+            state = after;
+        }
         Ok(state)
     }
 

@@ -105,6 +105,22 @@ impl Ledger {
         self.ask(move |batch| batch.hold(hold)).await
     }
 
+    /// Takes a credential for a call, once, and records what happens to that call right away, in one
+    /// commit; returns the call's state; durable when this returns.
+    pub async fn begin(&self, hold: Hold, then: Vec<Event>) -> Result<CallState, HoldRefused> {
+        self.ask(move |batch| batch.begin(hold, &then)).await
+    }
+
+    /// Records events of a call in their order, in one commit, and returns its new state; durable when
+    /// this returns. An event that is refused is refused with all after it; those before it stand.
+    pub async fn record_all(
+        &self,
+        id: CallId,
+        events: Vec<Event>,
+    ) -> Result<CallState, LedgerError> {
+        self.ask(move |batch| batch.record_all(id, &events)).await
+    }
+
     /// Records what happened to a call and returns its new state; durable when this returns.
     pub async fn record(&self, id: CallId, event: Event) -> Result<CallState, LedgerError> {
         self.ask(move |batch| batch.record(id, &event)).await

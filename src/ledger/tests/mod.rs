@@ -115,6 +115,53 @@ async fn rule_5_a_ledger_that_cannot_write_takes_no_holds() {
 }
 
 #[tokio::test]
+async fn events_that_are_recorded_together_share_a_commit() {
+    let disk = MemoryDisk::new();
+    let (ledger, _) = Ledger::open(disk.open()).expect("opens");
+    let terms = hold(1, 100, SettleWhen::After);
+    disk.fault_after(2, MemoryFault::Refuse);
+    let then = vec![Event::Forwarded { at_ms: 2 }];
+    let begun = ledger.begin(terms.clone(), then).await.expect("held");
+    assert_eq!(begun.work, machine::Work::Forwarded);
+    let rest = vec![Event::Answered { at_ms: 3 }, capture(&terms, 30)];
+    let state = ledger.record_all(terms.call, rest).await.expect("recorded");
+    assert_eq!(state.charged(), crate::money::Units::from_atomic(30));
+    let third = ledger.record_all(terms.call, vec![sent(1, "0x1")]).await;
+    assert_eq!(
+        third,
+        Err(LedgerError::Unavailable),
+        "two commits were left"
+    );
+    ledger.shutdown().await;
+    let (ledger, _) = Ledger::open(disk.open()).expect("opens again");
+    assert_eq!(ledger.call(&terms.call).await, Ok(Some(state)));
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_takes_those_after_it_along_and_none_before() {
+    let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
+    let terms = hold(1, 100, SettleWhen::After);
+    let begun = ledger.begin(terms.clone(), Vec::new()).await;
+    let held = begun.expect("held");
+    let again = ledger.begin(terms.clone(), Vec::new()).await;
+    assert!(matches!(again, Err(HoldRefused::Taken { .. })), "{again:?}");
+    let mixed = vec![
+        Event::Forwarded { at_ms: 2 },
+        Event::Forwarded { at_ms: 2 },
+        Event::Answered { at_ms: 3 },
+    ];
+    let refused = ledger.record_all(terms.call, mixed).await;
+    assert!(
+        matches!(refused, Err(LedgerError::Refused(_))),
+        "{refused:?}"
+    );
+    let state = ledger.call(&terms.call).await.expect("reads");
+    assert_eq!(held.work, machine::Work::Held);
+    assert_eq!(state.expect("known").work, machine::Work::Forwarded);
+    assert!(ledger.verify().await.expect("reads").is_sound());
+}
+
+#[tokio::test]
 async fn a_second_writer_is_noticed() {
     let disk = MemoryDisk::new();
     let (ledger, _) = Ledger::open(disk.open()).expect("opens");
