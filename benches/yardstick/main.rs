@@ -5,6 +5,7 @@ mod yard;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 use yard::Outcome;
 use yard::plan::Plan;
 use yard::report::{Known, Results, machine};
@@ -90,11 +91,20 @@ async fn begin(arguments: Arguments) -> Outcome<()> {
         None => tokio::select! {
             measured = measure(&arguments) => measured,
             // What was started ends with what is dropped here.
-            interrupted = tokio::signal::ctrl_c() => {
+            interrupted = interrupted() => {
                 interrupted?;
                 Err("interrupted; nothing was written".into())
             }
         },
+    }
+}
+
+/// Resolves at SIGINT or SIGTERM.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
     }
 }
 

@@ -24,15 +24,9 @@ pub(crate) const UPTO_TOGETHER: &str = "groat upto, together";
 pub(crate) const SETTLED_AFTER: &str = "groat exact, after";
 pub(crate) const SETTLED_AFTER_TOGETHER: &str = "groat exact, after, together";
 pub(crate) const ON_FIRST_BYTE: &str = "groat exact, on first byte";
-pub(crate) const ON_FIRST_BYTE_TOGETHER: &str = "groat exact, on first byte, together";
 
 /// Those that are paid by `exact`.
-pub(crate) const EXACT_ARMS: [&str; 4] = [
-    SETTLED_AFTER,
-    SETTLED_AFTER_TOGETHER,
-    ON_FIRST_BYTE,
-    ON_FIRST_BYTE_TOGETHER,
-];
+pub(crate) const EXACT_ARMS: [&str; 3] = [SETTLED_AFTER, SETTLED_AFTER_TOGETHER, ON_FIRST_BYTE];
 
 /// One way of making a call.
 #[derive(Debug)]

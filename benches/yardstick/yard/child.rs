@@ -1,7 +1,8 @@
 //! Programs that are measured, each a process of its own that ends with this one.
 
 use super::Outcome;
-use std::path::Path;
+use groat::chain::dev::leashed;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -61,10 +62,13 @@ impl Program {
 
     /// Asks it to end in order, and waits for that.
     pub(crate) async fn stop(mut self) {
+        // To wait for it is to close its standard input, which is its leash.
+        let leash = self.child.stdin.take();
         let pid = self.pid().to_string();
         let asked = Command::new("kill").args(["-s", "TERM", &pid]).status();
         let _ = asked.await;
         let _ = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
+        drop(leash);
     }
 }
 
@@ -86,6 +90,22 @@ pub(crate) async fn answers(program: &mut Program, url: &str) -> Outcome<()> {
     match tokio::time::timeout(START_TIMEOUT, asked).await {
         Ok(answered) => Ok(answered?),
         Err(_) => Err(format!("{url} does not answer").into()),
+    }
+}
+
+/// A leashed command whose program and arguments are as seen from a folder.
+pub(crate) fn leashed_in(words: &[String], folder: &Path) -> Outcome<Command> {
+    let (program, arguments) = words.split_first().ok_or("an empty command")?;
+    let mut command = leashed(&seen_from(folder, program));
+    command.args(arguments).current_dir(folder);
+    Ok(command)
+}
+
+/// A program as it is to be started from elsewhere than the folder that it is named from.
+pub(crate) fn seen_from(folder: &Path, program: &str) -> PathBuf {
+    match program.contains('/') {
+        true => folder.join(program),
+        false => program.into(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arm::Arm;
-use super::child::{Program, free_port};
+use super::child::{Program, free_port, seen_from};
 use super::purse::Purse;
 use super::session::Session;
 use super::stage::Stage;
@@ -78,19 +78,22 @@ async fn start(stage: &Stage, folder: &Path, peer: &Peer) -> Outcome<(Program, A
     let cwd = folder.join(&peer.cwd);
     let upstream = format!("http://{}", stage.null.address);
     let port = free_port()?;
+    let environment = vec![
+        ("PORT", port.to_string()),
+        ("UPSTREAM_URL", upstream.clone()),
+        ("RPC_URL", chain.rpc_url.clone()),
+        ("CHAIN_ID", chain.chain_id.to_string()),
+        ("ASSET", chain.asset.to_string()),
+        ("PAY_TO", payee.address().to_string()),
+        ("RELAYER_KEY", format!("{:#x}", relayer.to_bytes())),
+        ("PRICE_ATOMIC", PRICE_ATOMIC.to_string()),
+    ];
     let (program, arguments) = peer.command.split_first().ok_or("an empty command")?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(seen_from(&cwd, program));
     command
         .args(arguments)
         .current_dir(&cwd)
-        .env("PORT", port.to_string())
-        .env("UPSTREAM_URL", &upstream)
-        .env("RPC_URL", &chain.rpc_url)
-        .env("CHAIN_ID", chain.chain_id.to_string())
-        .env("ASSET", chain.asset.to_string())
-        .env("PAY_TO", payee.address().to_string())
-        .env("RELAYER_KEY", format!("{:#x}", relayer.to_bytes()))
-        .env("PRICE_ATOMIC", PRICE_ATOMIC.to_string())
+        .envs(environment.iter().cloned())
         // They end when this closes, so they need no leash.
         .stdin(std::process::Stdio::piped())
         .stderr(std::fs::File::create(
@@ -109,6 +112,7 @@ async fn start(stage: &Stage, folder: &Path, peer: &Peer) -> Outcome<(Program, A
         (Some(_), Some(command)) => Purse::Signer {
             command: command.clone(),
             folder: cwd,
+            environment,
         },
         (Some(rail), None) if rail == "exact" => Purse::Wallets { scheme: "exact" },
         (Some(rail), None) => return Err(format!("{rail} is a rail we cannot pay by").into()),

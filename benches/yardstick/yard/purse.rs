@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::body::Body;
+use super::child::leashed_in;
 use super::job::{Channel, Payment};
 use super::sign;
 use super::stage::Stage;
@@ -10,7 +11,8 @@ use futures::StreamExt;
 use groat::protocol::signature::Key;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use tokio::process::Command;
 
 /// What each channel is filled with, in atomic units.
 const DEPOSIT: u128 = 100_000_000;
@@ -31,6 +33,8 @@ pub(crate) enum Purse {
     Signer {
         command: Vec<String>,
         folder: PathBuf,
+        /// What the peer itself was started with.
+        environment: Vec<(&'static str, String)>,
     },
 }
 
@@ -97,7 +101,15 @@ impl Purse {
                     .payment(at, body, spread, calls > connections)
                     .await
             }
-            Self::Signer { command, folder } => signed_by(command, folder, at, body, calls).await,
+            Self::Signer {
+                command,
+                folder,
+                environment,
+            } => {
+                let mut signer = leashed_in(command, folder)?;
+                signer.envs(environment.iter().cloned());
+                signed_by(signer, at, body, calls).await
+            }
         }
     }
 }
@@ -251,34 +263,30 @@ async fn pay(at: &At<'_>, body: &Body, header: &str) -> Outcome<()> {
 
 /// Has somebody else sign: so many objects of headers, one a line.
 async fn signed_by(
-    command: &[String],
-    folder: &Path,
+    mut signer: Command,
     at: &At<'_>,
     body: &Body,
     calls: usize,
 ) -> Outcome<Payment> {
-    let (program, arguments) = command.split_first().ok_or("an empty command")?;
     let path = at.stage.folder.path();
     let out = path.join("presigned.jsonl");
     let body_file = path.join("presigned-body.json");
     std::fs::write(&body_file, body.text())?;
     let payer = at.stage.payers.first().ok_or("no wallet")?;
-    let mut signer = groat::chain::dev::leashed(Path::new(program));
     signer
-        .args(arguments)
-        .current_dir(folder)
         .env("COUNT", calls.to_string())
         .env("OUT", &out)
         .env("TARGET_URL", at.url())
         .env("PAYER_KEY", payer)
         .env("BODY_FILE", &body_file)
-        .env("RPC_URL", &at.stage.chain.rpc_url)
-        .env("CHAIN_ID", at.stage.chain.chain_id.to_string())
         .stdout(std::process::Stdio::null());
     let mut child = signer.spawn()?;
+    // To wait for it is to close its standard input, which is its leash.
+    let leash = child.stdin.take();
     let status = child.wait().await?;
+    drop(leash);
     match status.success() {
         true => Ok(Payment::Headers(out)),
-        false => Err(format!("the signer {program} ended: {status}").into()),
+        false => Err(format!("the signer ended: {status}").into()),
     }
 }

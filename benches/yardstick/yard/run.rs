@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use super::arm::{
-    Arm, DIRECT, FREE, NGINX, NGINX_STATIC, ON_FIRST_BYTE, ON_FIRST_BYTE_TOGETHER, PATH,
-    SETTLED_AFTER, SETTLED_AFTER_TOGETHER, UNPAID, UPTO, UPTO_TOGETHER, VOUCHER,
+    Arm, DIRECT, FREE, NGINX, NGINX_STATIC, ON_FIRST_BYTE, PATH, SETTLED_AFTER,
+    SETTLED_AFTER_TOGETHER, UNPAID, UPTO, UPTO_TOGETHER, VOUCHER,
 };
 use super::bare::{Bare, bare};
 use super::body::Body;
@@ -241,12 +241,6 @@ async fn set_up(session: &mut Session, wanted: &Wanted, running: &mut Running) -
             &[(SETTLED_AFTER_TOGETHER, "exact"), (UPTO_TOGETHER, "upto")][..],
         ),
         ("first", "on_first_byte", false, &[(ON_FIRST_BYTE, "exact")]),
-        (
-            "first-together",
-            "on_first_byte",
-            true,
-            &[(ON_FIRST_BYTE_TOGETHER, "exact")],
-        ),
     ];
     for (name, settle, together, arms) in others {
         let names: Vec<&str> = arms.iter().map(|arm| arm.0).collect();

@@ -5,9 +5,10 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 /// A shell leaves a watcher behind and becomes the program, so that both have one process id. The
-/// watcher reads a pipe whose other end is this process's alone, and kills when it closes.
+/// watcher reads a pipe whose other end is this process's alone, and kills the program's group when it
+/// closes: a program with workers of its own would leave them behind otherwise.
 const LEASH: &str =
-    r#"exec 3<&0; (cat <&3; kill -9 $$) >/dev/null 2>&1 & exec "$@" </dev/null 3<&-"#;
+    r#"exec 3<&0; (cat <&3; kill -9 -$$) >/dev/null 2>&1 & exec "$@" </dev/null 3<&-"#;
 
 /// A command for a program that ends with this process, even one that is killed and cannot stop it.
 ///
