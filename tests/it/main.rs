@@ -37,3 +37,7 @@ mod wallet;
 mod wire;
 mod wire_bytes;
 mod wire_ops;
+#[path = "../../benches/yardstick/yard/mod.rs"]
+#[expect(dead_code, reason = "the benchmark itself uses the rest")]
+mod yard;
+mod yardstick;
