@@ -2,7 +2,7 @@
 
 mod channels;
 
-pub use channels::{ChannelFlows, Flow, Payout, channel_flows};
+pub use channels::{ChannelFlows, Flow, Payout, Step, channel_flows};
 
 use super::bindings::IEip3009Token;
 use super::logs::{Place, paged};

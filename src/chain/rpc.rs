@@ -45,24 +45,34 @@ impl Rpc {
         expected_chain_id: u64,
         request_timeout: Duration,
     ) -> Result<Self, ChainError> {
-        let http = Http::new(url, request_timeout)?;
-        let rpc = Self {
-            client: RpcClient::new(http, false),
-            chain_id: expected_chain_id,
-            code: Arc::default(),
-        };
-        let found: U64 = rpc.request("eth_chainId", ()).await?;
-        let found = found.to::<u64>();
-        if found != expected_chain_id {
+        let rpc = Self::reach(url, request_timeout).await?;
+        if rpc.chain_id != expected_chain_id {
             return Err(ChainError::WrongChain {
                 expected: expected_chain_id,
-                found,
+                found: rpc.chain_id,
             });
         }
         Ok(rpc)
     }
 
-    /// The chain id that was checked at start.
+    /// Connects to whatever chain the node serves; [`Rpc::chain_id`] says which.
+    pub async fn connect_to_any(url: &str) -> Result<Self, ChainError> {
+        Self::reach(url, REQUEST_TIMEOUT).await
+    }
+
+    async fn reach(url: &str, request_timeout: Duration) -> Result<Self, ChainError> {
+        let http = Http::new(url, request_timeout)?;
+        let mut rpc = Self {
+            client: RpcClient::new(http, false),
+            chain_id: 0,
+            code: Arc::default(),
+        };
+        let found: U64 = rpc.request("eth_chainId", ()).await?;
+        rpc.chain_id = found.to();
+        Ok(rpc)
+    }
+
+    /// The chain id that the node said at start.
     pub fn chain_id(&self) -> u64 {
         self.chain_id
     }

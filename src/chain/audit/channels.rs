@@ -30,11 +30,24 @@ pub struct Payout {
     pub amount: u128,
 }
 
+/// One event of a channel, and its sums before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Where it is in the chain.
+    pub place: Place,
+    /// What happened.
+    pub kind: ChannelEventKind,
+    /// The sums before.
+    pub before: Flow,
+    /// The sums after.
+    pub after: Flow,
+}
+
 /// All that happened to some channels of one receiver and token in a range of blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChannelFlows {
-    /// By channel; those without an event are left out.
-    pub channels: BTreeMap<B256, Flow>,
+    /// Each channel's events, in chain order; channels without an event are left out.
+    pub lives: BTreeMap<B256, Vec<Step>>,
     /// What the contract paid the receiver, in chain order: for these channels and any others of its.
     pub payouts: Vec<Payout>,
 }
@@ -45,6 +58,11 @@ impl Flow {
         self.deposited
             .checked_sub(self.refunded)?
             .checked_sub(self.withdrawn)
+    }
+
+    /// What of that was not claimed: what can still go either way.
+    pub fn unclaimed(&self) -> Option<U256> {
+        self.held()?.checked_sub(self.claimed)
     }
 
     fn take(&mut self, kind: ChannelEventKind) {
@@ -62,18 +80,47 @@ impl Flow {
 }
 
 impl ChannelFlows {
-    /// Sums events up.
+    /// Sums events up, which must be in chain order.
     pub fn of(events: &[ChannelEvent], payouts: Vec<Payout>) -> Self {
-        let mut channels: BTreeMap<B256, Flow> = BTreeMap::new();
+        let mut lives: BTreeMap<B256, Vec<Step>> = BTreeMap::new();
         for event in events {
-            channels.entry(event.channel).or_default().take(event.kind);
+            let life = lives.entry(event.channel).or_default();
+            let before = life.last().map(|step| step.after).unwrap_or_default();
+            let mut after = before;
+            after.take(event.kind);
+            life.push(Step {
+                place: event.place,
+                kind: event.kind,
+                before,
+                after,
+            });
         }
-        Self { channels, payouts }
+        Self { lives, payouts }
+    }
+
+    /// A channel's events, in chain order.
+    pub fn life(&self, channel: &B256) -> &[Step] {
+        self.lives.get(channel).map_or(&[], Vec::as_slice)
+    }
+
+    /// A channel's sums once a block is over.
+    pub fn at(&self, channel: &B256, block: u64) -> Flow {
+        let until = |step: &&Step| step.place.block <= block;
+        let last = self.life(channel).iter().take_while(until).last();
+        last.map(|step| step.after).unwrap_or_default()
+    }
+
+    /// A channel's sums after all of its events.
+    pub fn now(&self, channel: &B256) -> Flow {
+        self.at(channel, u64::MAX)
     }
 
     /// What was claimed from all these channels.
     pub fn claimed(&self) -> U256 {
-        self.channels.values().map(|flow| flow.claimed).sum()
+        self.lives
+            .keys()
+            .map(|channel| self.now(channel).claimed)
+            .sum()
     }
 
     /// What was paid to the receiver.

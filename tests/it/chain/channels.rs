@@ -235,8 +235,8 @@ async fn channels_are_filled_claimed_settled_and_refunded_and_the_audit_agrees()
     );
     let flows = flows.await.expect("an answer");
     assert_eq!(flows.claimed(), flows.paid_out());
-    assert_eq!(flows.channels[&ids[0]].held(), Some(U256::from(500)));
-    assert_eq!(flows.channels[&ids[1]].held(), Some(U256::from(30)));
+    assert_eq!(flows.now(&ids[0]).held(), Some(U256::from(500)));
+    assert_eq!(flows.now(&ids[1]).held(), Some(U256::from(30)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

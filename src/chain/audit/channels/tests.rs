@@ -49,10 +49,21 @@ fn each_channels_events_are_summed_apart() {
         refunded: U256::ZERO,
         withdrawn: U256::from(100),
     };
-    assert_eq!(flows.channels[&B256::repeat_byte(1)], one);
+    let channel = B256::repeat_byte(1);
+    assert_eq!(flows.now(&channel), one);
     assert_eq!(one.held(), Some(U256::from(600)));
-    let two = flows.channels[&B256::repeat_byte(2)];
+    assert_eq!(one.unclaimed(), Some(U256::from(450)));
+    let two = flows.now(&B256::repeat_byte(2));
     assert_eq!((two.claimed, two.held()), (U256::ZERO, Some(U256::ZERO)));
+    assert_eq!(flows.now(&B256::repeat_byte(3)), Flow::default());
+    let third = flows.at(&channel, 3);
+    assert_eq!(
+        (third.deposited, third.claimed),
+        (U256::from(700), U256::from(120))
+    );
+    let life = flows.life(&channel);
+    assert_eq!(life.len(), 6);
+    assert!(life.windows(2).all(|two| two[0].after == two[1].before));
     assert_eq!(flows.claimed(), U256::from(150));
     assert_eq!(flows.paid_out(), U256::from(145));
 }
