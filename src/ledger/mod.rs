@@ -36,7 +36,7 @@ pub use payouts::CreditEntry;
 pub use store::{
     Head, MemoryDisk, MemoryFault, MemoryStore, Pair, SledStore, Store, StoreError, Write,
 };
-pub use verify::{Fault, Totals, VerifyReport};
+pub use verify::{Fault, ReplayError, Replayed, Totals, VerifyReport, replay};
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,6 @@ pub use transition::TransitionError;
 pub use withdrawal::WithdrawalState;
 
 #[cfg(test)]
-pub(in crate::ledger) mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

@@ -7,29 +7,29 @@ use super::{
 use crate::money::{AssetDecimals, Pusd, Units};
 use crate::protocol::channel::Rule;
 
-pub(in crate::ledger) const NETWORK: &str = "eip155:84532";
-pub(in crate::ledger) const ASSET: &str = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
+pub(crate) const NETWORK: &str = "eip155:84532";
+pub(crate) const ASSET: &str = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
 
-pub(in crate::ledger) fn call_id(n: u64) -> CallId {
+pub(crate) fn call_id(n: u64) -> CallId {
     CallId::from_bytes(u128::from(n).to_be_bytes())
 }
 
-pub(in crate::ledger) fn withdrawal_id(n: u64) -> WithdrawalId {
+pub(crate) fn withdrawal_id(n: u64) -> WithdrawalId {
     WithdrawalId::from_bytes(u128::from(n).to_be_bytes())
 }
 
-pub(in crate::ledger) fn key(n: u64) -> ReplayKey {
+pub(crate) fn key(n: u64) -> ReplayKey {
     let mut bytes = [0; 32];
     bytes[24..].copy_from_slice(&n.to_be_bytes());
     ReplayKey::from_bytes(bytes)
 }
 
-pub(in crate::ledger) fn payer(n: u64) -> String {
+pub(crate) fn payer(n: u64) -> String {
     format!("0x{n:040x}")
 }
 
 /// A hold of `held` units by payer 1 under replay key `n`.
-pub(in crate::ledger) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Hold {
+pub(crate) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Hold {
     Hold {
         call: call_id(n),
         rail: "x402-exact".to_owned(),
@@ -62,7 +62,7 @@ pub(in crate::ledger) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Ho
 }
 
 /// A capture of `charged` out of what `hold` holds.
-pub(in crate::ledger) fn capture(hold: &Hold, charged: u128) -> Event {
+pub(crate) fn capture(hold: &Hold, charged: u128) -> Event {
     let change = match hold.takes {
         Takes::Charged => 0,
         Takes::Held if hold.settle_when == SettleWhen::After && charged == 0 => 0,
@@ -84,7 +84,7 @@ pub(in crate::ledger) fn capture(hold: &Hold, charged: u128) -> Event {
     }))
 }
 
-pub(in crate::ledger) fn sent(lane_nonce: u64, transaction: &str) -> Event {
+pub(crate) fn sent(lane_nonce: u64, transaction: &str) -> Event {
     Event::SettlementSent {
         relayer: payer(99),
         lane_nonce,
@@ -94,7 +94,7 @@ pub(in crate::ledger) fn sent(lane_nonce: u64, transaction: &str) -> Event {
     }
 }
 
-pub(in crate::ledger) fn confirmed() -> Event {
+pub(crate) fn confirmed() -> Event {
     Event::SettlementConfirmed {
         transaction: "0xaa".to_owned(),
         block: 12,
@@ -103,21 +103,21 @@ pub(in crate::ledger) fn confirmed() -> Event {
     }
 }
 
-pub(in crate::ledger) fn failed() -> Event {
+pub(crate) fn failed() -> Event {
     Event::SettlementFailed {
         reason: "reverted".to_owned(),
         at_ms: 7,
     }
 }
 
-pub(in crate::ledger) fn receipt() -> Event {
+pub(crate) fn receipt() -> Event {
     Event::Receipted {
         receipt: "{}".to_owned(),
         at_ms: 8,
     }
 }
 
-pub(in crate::ledger) fn withdrawal(n: u64, payer_n: u64, amount: u128) -> Withdrawal {
+pub(crate) fn withdrawal(n: u64, payer_n: u64, amount: u128) -> Withdrawal {
     Withdrawal {
         id: withdrawal_id(n),
         payer: payer(payer_n),
@@ -128,12 +128,12 @@ pub(in crate::ledger) fn withdrawal(n: u64, payer_n: u64, amount: u128) -> Withd
     }
 }
 
-pub(in crate::ledger) fn channel_id(n: u8) -> ChannelId {
+pub(crate) fn channel_id(n: u8) -> ChannelId {
     ChannelId::from_bytes([n; 32])
 }
 
 /// Channel `n`, which payer `payer_n` filled.
-pub(in crate::ledger) fn opening(n: u8, payer_n: u64) -> ChannelOpening {
+pub(crate) fn opening(n: u8, payer_n: u64) -> ChannelOpening {
     ChannelOpening {
         channel: channel_id(n),
         payer: payer(payer_n),
@@ -147,7 +147,7 @@ pub(in crate::ledger) fn opening(n: u8, payer_n: u64) -> ChannelOpening {
     }
 }
 
-pub(in crate::ledger) fn on_chain(balance: u128, total_claimed: u128) -> ChannelOnChain {
+pub(crate) fn on_chain(balance: u128, total_claimed: u128) -> ChannelOnChain {
     ChannelOnChain {
         balance: Units::from_atomic(balance),
         total_claimed: Units::from_atomic(total_claimed),
@@ -159,12 +159,7 @@ pub(in crate::ledger) fn on_chain(balance: u128, total_claimed: u128) -> Channel
 }
 
 /// A hold of `held` units on channel `channel` of payer 1, by a voucher that goes from `base` to `max`.
-pub(in crate::ledger) fn channel_hold(
-    n: u64,
-    channel: u8,
-    held: u128,
-    (base, max): (u128, u128),
-) -> Hold {
+pub(crate) fn channel_hold(n: u64, channel: u8, held: u128, (base, max): (u128, u128)) -> Hold {
     Hold {
         rail: "x402-batch-settlement".to_owned(),
         takes: Takes::Charged,
@@ -179,11 +174,11 @@ pub(in crate::ledger) fn channel_hold(
     }
 }
 
-pub(in crate::ledger) fn operation_id(n: u64) -> OperationId {
+pub(crate) fn operation_id(n: u64) -> OperationId {
     OperationId::from_bytes(u128::from(n).to_be_bytes())
 }
 
-pub(in crate::ledger) fn operation(n: u64, kind: OperationKind) -> Operation {
+pub(crate) fn operation(n: u64, kind: OperationKind) -> Operation {
     Operation {
         id: operation_id(n),
         kind,

@@ -8,8 +8,14 @@ mod report;
 pub use report::{Fault, Totals, VerifyReport};
 
 use super::keys;
+use super::log::LogEntry;
+use super::machine::{
+    CallId, CallState, ChannelId, ChannelState, OperationId, OperationState, TransitionError,
+    WithdrawalId, WithdrawalState,
+};
 use super::store::{Head, Pair, Store, StoreError};
 use replay::Walk;
+use std::collections::BTreeMap;
 
 const PAGE: usize = 1000;
 
@@ -31,6 +37,58 @@ pub(super) fn verify(store: &dyn Store) -> Result<VerifyReport, StoreError> {
         operations: walk.operations.len() as u64,
         totals,
         faults: walk.faults,
+    })
+}
+
+/// What a log's events have made of everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replayed {
+    /// The calls.
+    pub calls: BTreeMap<CallId, CallState>,
+    /// The withdrawals.
+    pub withdrawals: BTreeMap<WithdrawalId, WithdrawalState>,
+    /// The channels.
+    pub channels: BTreeMap<ChannelId, ChannelState>,
+    /// The operations.
+    pub operations: BTreeMap<OperationId, OperationState>,
+}
+
+/// Why a log cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// No version of this program wrote it.
+    #[error("entry {seq} cannot be read: {error}")]
+    Unreadable {
+        /// The entry.
+        seq: u64,
+        /// Why.
+        error: serde_json::Error,
+    },
+    /// It does not follow from the entries before it.
+    #[error("entry {seq} cannot have happened: {error}")]
+    Impossible {
+        /// The entry.
+        seq: u64,
+        /// Why.
+        error: TransitionError,
+    },
+}
+
+/// Replays a log's entries from the first one on; their hashes are for [`VerifyReport`] to check.
+pub fn replay(entries: &[LogEntry]) -> Result<Replayed, ReplayError> {
+    let mut walk = Walk::default();
+    for entry in entries {
+        let seq = entry.seq;
+        let event = entry.parsed();
+        let event = event.map_err(|error| ReplayError::Unreadable { seq, error })?;
+        let legal = walk.replay(entry.id, &event);
+        legal.map_err(|error| ReplayError::Impossible { seq, error })?;
+    }
+    Ok(Replayed {
+        calls: walk.calls,
+        withdrawals: walk.withdrawals,
+        channels: walk.channels,
+        operations: walk.operations,
     })
 }
 

@@ -83,7 +83,7 @@ impl Walk {
         }
     }
 
-    fn replay(&mut self, id: EntityId, event: &Event) -> Result<(), TransitionError> {
+    pub(super) fn replay(&mut self, id: EntityId, event: &Event) -> Result<(), TransitionError> {
         let own = match (id, event) {
             (EntityId::Call(id), Event::Held(hold)) => hold.call == id,
             (EntityId::Withdrawal(id), Event::WithdrawalRequested(w)) => w.id == id,
