@@ -20,7 +20,7 @@ mod stored;
 
 pub use approval::Sponsoring;
 pub use authorized::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name};
-pub use channel::{ChannelRail, Keeper, Lease, Paid, Refunded};
+pub use channel::{ChannelRail, Effect, Keeper, Lease, Paid, Refunded};
 pub use credential::{payer, signature};
 pub use exposure::Reservation;
 pub use operation::Operations;

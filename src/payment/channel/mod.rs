@@ -9,6 +9,7 @@
 mod authorize;
 mod claims;
 mod deposit;
+mod effect;
 mod gate;
 mod job;
 mod keeper;
@@ -17,6 +18,7 @@ mod offer;
 mod refund;
 mod watch;
 
+pub use effect::Effect;
 pub use gate::Lease;
 pub use keeper::Keeper;
 pub use offer::Paid;
