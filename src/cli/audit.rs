@@ -1,184 +1,118 @@
-//! The ledger's word against the chain's: every settlement and payout it books must be there, once.
+//! The ledger's word against the chain's: what it books as moved must be there, once, and what is
+//! there it must know.
+
+mod books;
+mod channels;
+mod operations;
+mod transfers;
 
 use super::Failure;
-use crate::chain::audit::{Moved, Party, transfers};
+use crate::chain::audit::{
+    ChannelFlows, Moved, Party, channel_flows, transfers as token_transfers,
+};
 use crate::chain::{ChainError, Rpc};
-use crate::ledger::{EntityId, Event, LogEntry, SettleWhen, Takes};
-use crate::protocol::Network;
-use alloy::primitives::{Address, B256, U256};
+use crate::ledger::LogEntry;
+use alloy::primitives::{Address, B256};
+use books::{Books, Purse};
+use channels::Channels;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an audit found.
 #[derive(Debug)]
 pub(super) struct Audit {
     /// Transfers of the ledger that were looked up.
-    pub(super) checked: usize,
-    /// What does not agree.
-    pub(super) faults: Vec<String>,
+    pub(super) transfers: usize,
     /// Transfers to the payee by accounts the ledger does not know.
     pub(super) foreign: usize,
+    /// The ledger's channels, by who is paid out of them.
+    pub(super) channels: Vec<Channels>,
+    /// What a reader should know, though nothing disagrees.
+    pub(super) notes: Vec<String>,
+    /// What does not agree.
+    pub(super) faults: Vec<String>,
 }
 
-/// A transfer that the ledger says was confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Booked {
-    asset: Address,
-    from: Option<Address>,
-    to: Address,
-    value: U256,
-    transaction: Option<B256>,
+/// What the chain says of the accounts and channels in the books.
+#[derive(Debug, Default)]
+struct Chain {
+    /// All that is in this block or before it happened before the ledger was read.
+    known_to: u64,
+    /// The last block that was read.
+    newest: u64,
+    /// Transfers, with their token.
+    moved: Vec<(Address, Moved)>,
+    flows: BTreeMap<Purse, ChannelFlows>,
 }
 
-pub(super) async fn audit(entries: &[LogEntry], rpc_url: &str) -> Result<Audit, Failure> {
-    let (booked, network) = booked(entries)?;
-    let Some(network) = network else {
-        return Ok(Audit {
-            checked: 0,
-            faults: Vec::new(),
-            foreign: 0,
-        });
-    };
-    let rpc = Rpc::connect(rpc_url, network.chain_id())
-        .await
-        .map_err(Failure::other)?;
-    let assets: BTreeSet<Address> = booked.values().map(|transfer| transfer.asset).collect();
-    let payees: BTreeSet<Address> = booked
-        .values()
-        .filter(|transfer| transfer.from.is_some())
-        .map(|transfer| transfer.to)
-        .collect();
-    let moved = moved(&rpc, &assets, &payees)
-        .await
-        .map_err(Failure::other)?;
-    Ok(compare(&booked, moved))
+/// Compares a ledger, which is asked for once the chain was looked at: what the chain had by then, a
+/// gateway that goes on meanwhile has in its books.
+pub(super) async fn audit(
+    rpc_url: &str,
+    entries: impl Future<Output = Result<Vec<LogEntry>, Failure>>,
+) -> Result<Audit, Failure> {
+    let rpc = Rpc::connect_to_any(rpc_url).await.map_err(Failure::other)?;
+    let known_to = rpc.latest_block().await.map_err(Failure::other)?.number();
+    let books = Books::of(&entries.await?, rpc.chain_id())?;
+    let chain = Chain::read(&rpc, &books, known_to).await;
+    Ok(compare(&books, &chain.map_err(Failure::other)?))
 }
 
-fn booked(entries: &[LogEntry]) -> Result<(BTreeMap<EntityId, Booked>, Option<Network>), Failure> {
-    let unreadable = || Failure::other("the ledger holds an event that cannot be read");
-    let mut booked: BTreeMap<EntityId, Booked> = BTreeMap::new();
-    let mut network = None;
-    let mut takes_the_bill = BTreeSet::new();
-    for entry in entries {
-        match entry.parsed().map_err(|_| unreadable())? {
-            Event::Held(hold) => {
-                network = Some(hold.network.parse().map_err(|_| unreadable())?);
-                // What a channel pays is moved by its claims, many calls at a time.
-                if hold.settle_when == SettleWhen::ByClaim {
-                    continue;
-                }
-                if hold.takes == Takes::Charged {
-                    takes_the_bill.insert(entry.id);
-                }
-                let to = hold
-                    .authorization
-                    .get("to")
-                    .and_then(|to| to.as_str())
-                    .unwrap_or_default();
-                booked.insert(
-                    entry.id,
-                    Booked {
-                        asset: hold.asset.parse().map_err(|_| unreadable())?,
-                        from: Some(hold.payer.parse().map_err(|_| unreadable())?),
-                        to: to.parse().map_err(|_| unreadable())?,
-                        value: U256::from(hold.held.atomic()),
-                        transaction: None,
-                    },
-                );
-            }
-            Event::WithdrawalRequested(withdrawal) => {
-                booked.insert(
-                    entry.id,
-                    Booked {
-                        asset: withdrawal.asset.parse().map_err(|_| unreadable())?,
-                        from: None,
-                        to: withdrawal.payer.parse().map_err(|_| unreadable())?,
-                        value: U256::from(withdrawal.amount.atomic()),
-                        transaction: None,
-                    },
-                );
-            }
-            Event::Captured(capture) if takes_the_bill.contains(&entry.id) => {
-                if let Some(transfer) = booked.get_mut(&entry.id) {
-                    transfer.value = U256::from(capture.charged.atomic());
-                }
-            }
-            Event::SettlementConfirmed { transaction, .. } => {
-                let transaction: B256 = transaction.parse().map_err(|_| unreadable())?;
-                if let Some(transfer) = booked.get_mut(&entry.id) {
-                    transfer.transaction = Some(transaction);
-                }
-            }
-            Event::SettlementReorged { .. } => {
-                if let Some(transfer) = booked.get_mut(&entry.id) {
-                    transfer.transaction = None;
-                }
-            }
-            _ => {}
+impl Chain {
+    async fn read(rpc: &Rpc, books: &Books, known_to: u64) -> Result<Self, ChainError> {
+        let newest = rpc.latest_block().await?.number();
+        let mut moved = Vec::new();
+        for (asset, receiver) in books.receivers() {
+            let party = Party::To(receiver);
+            let found = token_transfers(rpc, asset, 0, newest, party).await?;
+            moved.extend(found.into_iter().map(|m| (asset, m)));
         }
+        let mut flows = BTreeMap::new();
+        for (purse, channels) in &books.channels {
+            let ids: Vec<B256> = channels
+                .iter()
+                .map(|channel| channel.on_chain_id())
+                .collect();
+            let paid = (purse.receiver, purse.token);
+            let found = channel_flows(rpc, purse.contract, &ids, paid, (0, newest)).await?;
+            flows.insert(*purse, found);
+        }
+        Ok(Self {
+            known_to,
+            newest,
+            moved,
+            flows,
+        })
     }
-    Ok((booked, network))
 }
 
-async fn moved(
-    rpc: &Rpc,
-    assets: &BTreeSet<Address>,
-    payees: &BTreeSet<Address>,
-) -> Result<Vec<Moved>, ChainError> {
-    let newest = rpc.latest_block().await?.number();
-    let mut all = Vec::new();
-    for asset in assets {
-        for payee in payees {
-            all.extend(transfers(rpc, *asset, 0, newest, Party::Either(*payee)).await?);
-        }
-    }
-    Ok(all)
-}
-
-fn compare(booked: &BTreeMap<EntityId, Booked>, mut moved: Vec<Moved>) -> Audit {
-    let mut faults = Vec::new();
-    let mut checked = 0usize;
-    for (id, transfer) in booked {
-        let Some(transaction) = transfer.transaction else {
-            continue;
-        };
-        checked = checked.saturating_add(1);
-        let same = moved.iter().position(|m| {
-            m.transaction == transaction
-                && m.to == transfer.to
-                && m.value == transfer.value
-                && transfer.from.is_none_or(|from| from == m.from)
-        });
-        match same {
-            Some(index) => drop(moved.swap_remove(index)),
-            None => faults.push(format!(
-                "{id}: {transaction} does not hold its transfer of {} to {}",
-                transfer.value, transfer.to
-            )),
-        }
-    }
-    let payees: BTreeSet<Address> = booked
-        .values()
-        .filter(|transfer| transfer.from.is_some())
-        .map(|transfer| transfer.to)
-        .collect();
-    let payers: BTreeSet<Address> = booked
-        .values()
-        .filter_map(|transfer| transfer.from)
-        .collect();
-    let mut foreign = 0usize;
-    for m in moved.iter().filter(|m| payees.contains(&m.to)) {
-        if payers.contains(&m.from) {
-            faults.push(format!(
-                "{} moved {} from {} to the payee, and the ledger does not know it",
-                m.transaction, m.value, m.from
-            ));
-        } else {
-            foreign = foreign.saturating_add(1);
-        }
+fn compare(books: &Books, chain: &Chain) -> Audit {
+    let transfers = transfers::compare(books, chain);
+    let channels = channels::compare(books, chain);
+    let mut notes = channels.notes;
+    if books.elsewhere > 0 {
+        let what = "calls, withdrawals and channels on other chains were not looked up";
+        notes.push(format!("{} {what}", books.elsewhere));
     }
     Audit {
-        checked,
-        faults,
-        foreign,
+        transfers: transfers.checked,
+        foreign: transfers.foreign,
+        channels: channels.checked,
+        notes,
+        faults: [transfers.faults, channels.faults].concat(),
     }
 }
+
+impl Books {
+    /// Whom the ledger says tokens went to, by token.
+    fn receivers(&self) -> BTreeSet<(Address, Address)> {
+        let transfers = self.transfers.iter().map(|t| (t.asset, t.to));
+        let purses = self
+            .channels
+            .keys()
+            .map(|purse| (purse.token, purse.receiver));
+        transfers.chain(purses).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Check the chain of hashes, conservation and, with --rpc, every settlement against the chain
+    /// Check the chain of hashes, conservation and, with --rpc, every settlement and channel against the chain
     Verify {
         #[command(flatten)]
         source: Source,
@@ -52,26 +52,39 @@ async fn verify(source: &Source, rpc: Option<&str>) -> Result<(), Failure> {
         .map_or(0, Vec::len);
     let mut wrong = faults;
     if let Some(rpc) = rpc {
-        let entries = read_entries(&source.export().await?)?;
-        let Audit {
-            checked,
-            faults,
-            foreign,
-        } = audit(&entries, rpc).await?;
-        println!(
-            "chain: {checked} transfers of the ledger looked up, {} faults, {foreign} transfers to the payee that are not the ledger's",
-            faults.len()
-        );
-        for fault in &faults {
-            println!("  {fault}");
-        }
-        wrong = wrong.saturating_add(faults.len());
+        let entries = async { read_entries(&source.export().await?) };
+        let found = audit(rpc, entries).await?;
+        tell(&found);
+        wrong = wrong.saturating_add(found.faults.len());
     }
     if wrong == 0 {
         println!("sound");
         Ok(())
     } else {
         Err(Failure::other(format!("{wrong} things do not agree")))
+    }
+}
+
+fn tell(found: &Audit) {
+    let Audit {
+        transfers,
+        foreign,
+        channels,
+        notes,
+        faults,
+    } = found;
+    println!(
+        "chain: {transfers} transfers of the ledger looked up, {} faults, {foreign} transfers to the payee that are not the ledger's",
+        faults.len()
+    );
+    for channels in channels {
+        println!("channels: {channels}");
+    }
+    for note in notes {
+        println!("  note: {note}");
+    }
+    for fault in faults {
+        println!("  {fault}");
     }
 }
 

@@ -7,9 +7,10 @@ use alloy::primitives::U256;
 use alloy::sol_types::SolCall;
 use groat::chain::bindings::{ChannelConfig, IBatchSettlement};
 use groat::protocol::addresses::BATCH_SETTLEMENT;
+use serde_json::Value;
 
 /// The channel's configuration as its contract takes it.
-async fn bound(client: &Client) -> ChannelConfig {
+pub(super) async fn bound(client: &Client) -> ChannelConfig {
     let required = client.probe().await;
     let config = client.config(&super::client::terms(super::client::offer(&required)));
     ChannelConfig {
@@ -23,9 +24,22 @@ async fn bound(client: &Client) -> ChannelConfig {
     }
 }
 
-async fn withdraw(stack: &Stack, client: &Client, amount: u128) {
-    let config = bound(client).await;
+/// Has the payer begin to withdraw from its channel.
+pub(super) async fn withdraw(stack: &Stack, config: ChannelConfig, amount: u128) {
     let call = IBatchSettlement::initiateWithdrawCall { config, amount };
+    payer_sends(stack, call).await;
+}
+
+/// Has the payer take what it withdraws, once the chain's clock has come to it.
+pub(super) async fn finalize(stack: &Stack, config: ChannelConfig) {
+    let wait = config.withdrawDelay.to::<u64>() + 1;
+    let rpc = &stack.chain.rpc;
+    let waited = rpc.request::<_, Value>("evm_increaseTime", (wait,)).await;
+    waited.expect("a later clock");
+    payer_sends(stack, IBatchSettlement::finalizeWithdrawCall { config }).await;
+}
+
+async fn payer_sends(stack: &Stack, call: impl SolCall) {
     let payer = stack.payer.key.address();
     stack
         .chain
@@ -36,7 +50,7 @@ async fn withdraw(stack: &Stack, client: &Client, amount: u128) {
         .chain
         .send_as(payer, BATCH_SETTLEMENT, call.abi_encode().into())
         .await;
-    sent.expect("a withdrawal begins");
+    sent.expect("the payer's own transaction");
 }
 
 #[tokio::test]
@@ -53,7 +67,7 @@ async fn a_withdrawal_that_begins_is_met_with_a_claim_at_once() {
         0,
         "nothing is due yet"
     );
-    withdraw(&stack, &client, 1_000_000).await;
+    withdraw(&stack, bound(&client).await, 1_000_000).await;
     until("all charges are claimed", || async {
         let claimed = stack.on_chain(channel).await.total_claimed;
         (claimed == u128::from(bills)).then_some(())

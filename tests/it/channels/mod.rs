@@ -1,6 +1,7 @@
 //! Payment channels through the built gateway, on a real chain: to the last unit.
 
-mod client;
+mod books;
+pub(crate) mod client;
 mod keeping;
 mod losing;
 mod rules;
