@@ -1,9 +1,10 @@
 //! What a paid call costs in gas on a real node, as `docs/gas.md` says it.
 
 use crate::batch::{calls, ended, permits};
+use crate::channels::client::Client;
 use crate::harness::{Setup, Stack, chat};
-use alloy::primitives::U64;
-use groat::chain::Rpc;
+use alloy::primitives::{U64, U256};
+use groat::protocol::addresses::BATCH_SETTLEMENT;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -41,18 +42,21 @@ async fn gas(stack: &Stack, ids: &[String]) -> u64 {
         let transaction = receipt["settlement"]["transaction"].as_str();
         transactions.insert(transaction.expect("a transaction").to_owned());
     }
-    let rpc = Rpc::connect(&stack.chain.rpc_url, stack.chain.chain_id).await;
-    let rpc = rpc.expect("the chain");
     let mut sum = 0;
     for transaction in transactions {
-        let receipt: Value = rpc
-            .request("eth_getTransactionReceipt", (transaction,))
-            .await
-            .expect("a receipt");
-        let used: U64 = serde_json::from_value(receipt["gasUsed"].clone()).expect("gas");
-        sum += used.to::<u64>();
+        sum += gas_of(stack, &transaction).await;
     }
     sum / ids.len() as u64
+}
+
+async fn gas_of(stack: &Stack, transaction: &str) -> u64 {
+    let rpc = &stack.chain.rpc;
+    let receipt: Value = rpc
+        .request("eth_getTransactionReceipt", (transaction.to_owned(),))
+        .await
+        .expect("a receipt");
+    let used: U64 = serde_json::from_value(receipt["gasUsed"].clone()).expect("gas");
+    used.to()
 }
 
 /// The gas of a call by `exact`, so many of them settled; the first of all is not counted, as its
@@ -60,8 +64,7 @@ async fn gas(stack: &Stack, ids: &[String]) -> u64 {
 async fn exact(together: bool, count: usize) -> u64 {
     let stack = stack("exact", together).await;
     let payee = stack.chain.pay_to_key.address();
-    let before = alloy::primitives::U256::ONE;
-    let minted = stack.chain.mint(stack.asset, payee, before).await;
+    let minted = stack.chain.mint(stack.asset, payee, U256::ONE).await;
     minted.expect("tokens");
     let mut ids = Vec::new();
     for n in 0..count {
@@ -75,15 +78,58 @@ async fn exact(together: bool, count: usize) -> u64 {
     gas(&stack, &ids).await
 }
 
-async fn upto(together: bool, count: usize) -> u64 {
-    let stack = stack("upto", together).await;
+/// The same of a rail that goes by Permit2.
+async fn by_permit2(rail: &str, together: bool, count: usize) -> u64 {
+    let stack = stack(rail, together).await;
     let payee = stack.chain.pay_to_key.address();
-    let before = alloy::primitives::U256::ONE;
-    let minted = stack.chain.mint(stack.asset, payee, before).await;
+    let minted = stack.chain.mint(stack.asset, payee, U256::ONE).await;
     minted.expect("tokens");
     let calls = calls(&stack.payer, count).await;
     let ids: Vec<String> = calls.into_iter().map(|(id, _)| id).collect();
     gas(&stack, &ids).await
+}
+
+/// The gas of filling a channel, and by call that of claiming and paying out so many calls of one
+/// channel. An operator at work: the contract holds tokens, and claimed of the channel before.
+async fn channels(counts: [usize; 3]) -> (u64, [u64; 3]) {
+    let stack = stack("batch-settlement", false).await;
+    for holder in [stack.chain.pay_to_key.address(), BATCH_SETTLEMENT] {
+        let minted = stack.chain.mint(stack.asset, holder, U256::ONE).await;
+        minted.expect("tokens");
+    }
+    // Each voucher is another one, so that the same words are another call.
+    let body = chat("m", "a call", false);
+    let mut client = Client::new(&stack);
+    let required = client.payer.challenge(&body).await;
+    let signed = client.sign_for(&required);
+    let answer = client.payer.send(&body, &signed.header).await;
+    let filled = client.read(&signed, &answer.expect("an answer"));
+    let deposit = gas_of(&stack, &filled.transaction).await;
+    claimed_and_paid(&stack).await;
+    let mut by_call = [0; 3];
+    for (gas, count) in by_call.iter_mut().zip(counts) {
+        for _ in 0..count {
+            let signed = client.sign_for(&required);
+            let answer = client.payer.send(&body, &signed.header).await;
+            client.read(&signed, &answer.expect("an answer"));
+        }
+        let count = count as u64;
+        *gas = (claimed_and_paid(&stack).await + count / 2) / count;
+    }
+    (deposit, by_call)
+}
+
+/// Has all that was charged claimed and paid out, and says what that took.
+async fn claimed_and_paid(stack: &Stack) -> u64 {
+    let mut sum = 0;
+    for step in ["/claim", "/settle"] {
+        let done = stack.admin(step).await;
+        let operations = done["operations"].as_array().expect("operations");
+        assert_eq!(operations.len(), 1, "{done}");
+        let transaction = operations[0]["transaction"].as_str();
+        sum += gas_of(stack, transaction.expect("a transaction")).await;
+    }
+    sum
 }
 
 #[tokio::test]
@@ -96,11 +142,24 @@ async fn a_paid_call_takes_the_gas_that_the_documents_say() {
         let cell = line.split('|').nth(2).expect("a cell");
         cell.trim().replace(',', "").parse().expect("a figure")
     };
+    let permit2 = "exact-permit2";
+    let (deposit, [ten, hundred, thousand]) = channels([10, 100, 1000]).await;
     let measured = [
         ("`exact`, alone", exact(false, 2).await),
         ("`exact`, 50 in one transaction", exact(true, 50).await),
-        ("`upto`, alone", upto(false, 2).await),
-        ("`upto`, 50 in one transaction", upto(true, 50).await),
+        (
+            "`exact-permit2`, alone",
+            by_permit2(permit2, false, 2).await,
+        ),
+        ("`upto`, alone", by_permit2("upto", false, 2).await),
+        (
+            "`upto`, 50 in one transaction",
+            by_permit2("upto", true, 50).await,
+        ),
+        ("a channel, 10 calls a claim", ten),
+        ("a channel, 100 calls a claim", hundred),
+        ("a channel, 1,000 calls a claim", thousand),
+        ("a channel's first deposit", deposit),
     ];
     for (row, gas) in measured {
         let said = documented(row);
