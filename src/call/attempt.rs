@@ -184,6 +184,7 @@ fn hold(
         quote_output_max: call.quote.output_tokens_max,
         settle_when: authorized.settle_when,
         takes: authorized.takes,
+        remembered: true,
         channel: authorized.channel.as_ref().map(|paid| paid.used.clone()),
         authorization: authorized.stored.clone(),
         stream: call.stream,

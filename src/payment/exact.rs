@@ -1,7 +1,7 @@
 //! x402 `exact` by EIP-3009 (x402 scheme_exact_evm): checks in order of cost, the chain asked last.
 
 use super::authorized::{AuthorizeFailure, Authorized};
-use super::exposure::{Draws, Exposure, Full, Reservation, Settles};
+use super::exposure::{Draws, Exposure, Full};
 use super::rails::Payee;
 use super::stored::StoredTransfer;
 use crate::chain::{Preflight, RevertReason, Rpc, Transfer};
@@ -65,8 +65,9 @@ impl ExactRail {
         }
     }
 
-    pub(super) fn settles_afterwards(&self) -> bool {
-        self.settle_when == SettleWhen::After
+    /// When the operator wants payments settled.
+    pub(super) fn settle_when(&self) -> SettleWhen {
+        self.settle_when
     }
 
     pub(super) fn replay_key(&self, network: Network, signed: &Signed) -> ReplayKey {
@@ -100,12 +101,13 @@ impl ExactRail {
         eip3009::check_terms(credential, signed, &self.terms(amount), now_s)
     }
 
+    /// `settle_when` is the operator's choice, or `before` for a payer who must prepay.
     pub(super) async fn authorize(
         &self,
         signed: &Signed,
         amount: Units,
         proof: &Proof,
-        must_prepay: bool,
+        settle_when: SettleWhen,
     ) -> Result<Authorized, AuthorizeFailure> {
         let authorization = &signed.authorization;
         let transfer = Transfer {
@@ -128,12 +130,15 @@ impl ExactRail {
                 AuthorizeFailure::Unknown
             })?;
         judge(&preflight, proof, transfer.value).map_err(AuthorizeFailure::Refused)?;
-        let (settle_when, reservation) = self
-            .reserve(authorization.from, amount, preflight.balance, must_prepay)
-            .map_err(|full| match full {
-                Full::Limit => Refusal::UnsettledLimit,
-                Full::Balance | Full::Allowance => Refusal::InsufficientBalance,
-            })?;
+        let (payer, balance) = (authorization.from, preflight.balance);
+        let draws = Draws::BalanceAlone;
+        let reserved = self
+            .exposure
+            .reserve_exact(payer, amount, balance, settle_when, draws);
+        let (settle_when, reservation) = reserved.map_err(|full| match full {
+            Full::Limit => Refusal::UnsettledLimit,
+            Full::Balance | Full::Allowance => Refusal::InsufficientBalance,
+        })?;
         Ok(Authorized {
             rail: RailKind::Exact,
             payer: authorization.from,
@@ -144,38 +149,6 @@ impl ExactRail {
             channel: None,
             end_waits: false,
         })
-    }
-
-    /// A payer who owes too much for another call to be settled afterwards pays before this one.
-    fn reserve(
-        &self,
-        payer: Address,
-        amount: Units,
-        balance: U256,
-        must_prepay: bool,
-    ) -> Result<(SettleWhen, Reservation), Full> {
-        if self.settles_afterwards() && !must_prepay {
-            let exposure = &self.exposure;
-            match exposure.reserve(
-                payer,
-                amount,
-                balance,
-                Settles::Afterwards,
-                Draws::BalanceAlone,
-            ) {
-                Ok(reservation) => return Ok((SettleWhen::After, reservation)),
-                Err(Full::Limit) => {}
-                Err(full) => return Err(full),
-            }
-        }
-        let settle_when = match self.settle_when {
-            SettleWhen::After => SettleWhen::Before,
-            as_configured => as_configured,
-        };
-        let reservation =
-            self.exposure
-                .reserve(payer, amount, balance, Settles::First, Draws::BalanceAlone)?;
-        Ok((settle_when, reservation))
     }
 
     fn terms(&self, amount: Units) -> Terms {

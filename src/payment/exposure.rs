@@ -2,6 +2,7 @@
 //! at once than it covers, and what is captured only afterwards stays within the operator's limits.
 
 use crate::config::ExposureConfig;
+use crate::ledger::SettleWhen;
 use crate::money::Units;
 use alloy::primitives::{Address, U256};
 use std::collections::HashMap;
@@ -136,6 +137,27 @@ impl Exposure {
         books.add(payer, amount, settles, draws);
         drop(books);
         Ok(self.reservation(payer, amount, settles, draws))
+    }
+
+    /// Counts a payment by `exact`, which is settled as the operator wants it; or beforehand, where it
+    /// would be settled afterwards and its payer owes too much for that.
+    pub(super) fn reserve_exact(
+        &self,
+        payer: Address,
+        amount: Units,
+        balance: U256,
+        wanted: SettleWhen,
+        draws: Draws,
+    ) -> Result<(SettleWhen, Reservation), Full> {
+        let reserve = |settles| self.reserve(payer, amount, balance, settles, draws);
+        if wanted != SettleWhen::After {
+            return Ok((wanted, reserve(Settles::First)?));
+        }
+        match reserve(Settles::Afterwards) {
+            Ok(reservation) => Ok((SettleWhen::After, reservation)),
+            Err(Full::Limit) => Ok((SettleWhen::Before, reserve(Settles::First)?)),
+            Err(full) => Err(full),
+        }
     }
 
     /// Counts a payment that was taken before, whatever the limits say now.

@@ -2,7 +2,7 @@
 
 use super::approval::Sponsoring;
 use super::authorized::{AuthorizeFailure, Authorized};
-use super::exposure::{Draws, Exposure, Full, Settles};
+use super::exposure::{Draws, Exposure, Full, Reservation, Settles};
 use super::rails::Payee;
 use super::stored::StoredPermit;
 use crate::chain::bindings::Eip2612Permit;
@@ -115,8 +115,14 @@ impl Permit2Rail {
         }
     }
 
-    pub(super) fn settles_afterwards(&self) -> bool {
-        self.settle_when == SettleWhen::After
+    /// When the operator wants payments settled; `upto` knows its amount only afterwards.
+    pub(super) fn settle_when(&self) -> SettleWhen {
+        self.settle_when
+    }
+
+    /// Whether its payments can be settled beforehand too.
+    pub(super) fn can_prepay(&self) -> bool {
+        self.facilitator.is_none()
     }
 
     pub(super) fn replay_key(&self, network: Network, signed: &Signed) -> ReplayKey {
@@ -160,12 +166,14 @@ impl Permit2Rail {
         permit2::check_terms(signed, &self.terms(amount), now_s)
     }
 
+    /// `settle_when` is the operator's choice, or `before` for a payer who must prepay.
     pub(super) async fn authorize(
         &self,
         credential: &Credential,
         signed: &Signed,
         amount: Units,
         proof: &Proof,
+        settle_when: SettleWhen,
     ) -> Result<Authorized, AuthorizeFailure> {
         let authorization = &signed.authorization;
         let permit = eip2612::extract(&credential.extensions)
@@ -185,10 +193,6 @@ impl Permit2Rail {
             digest: permit2::digest(authorization, &self.terms(amount)),
             permit2612: permit.as_ref().map(split),
         };
-        let settles = match self.settle_when {
-            SettleWhen::After => Settles::Afterwards,
-            _ => Settles::First,
-        };
         let payer = authorization.from;
         let mut preflight = self.preflight(&transfer).await?;
         if !allowed(&preflight, transfer.amount, permit.as_ref())
@@ -203,9 +207,7 @@ impl Permit2Rail {
                 // No coin for who could not owe this payment then.
                 let draws = Draws::Allowance(U256::MAX);
                 let balance = preflight.balance;
-                let room = self
-                    .exposure
-                    .reserve(payer, amount, balance, settles, draws);
+                let room = self.reserve(payer, amount, balance, settle_when, draws);
                 drop(room.map_err(Refusal::from)?);
                 let permitted = &authorization.permitted;
                 approvals.carry(&approval, payer, permitted).await?;
@@ -222,9 +224,8 @@ impl Permit2Rail {
             true => Draws::OwnPermit,
             false => Draws::Allowance(preflight.allowance),
         };
-        let reservation = self
-            .exposure
-            .reserve(payer, amount, preflight.balance, settles, draws)
+        let (settle_when, reservation) = self
+            .reserve(payer, amount, preflight.balance, settle_when, draws)
             .map_err(|full| AuthorizeFailure::Refused(full.into()))?;
         let (rail, takes) = match self.facilitator {
             Some(_) => (RailKind::Upto, Takes::Charged),
@@ -234,13 +235,30 @@ impl Permit2Rail {
         Ok(Authorized {
             rail,
             payer,
-            settle_when: self.settle_when,
+            settle_when,
             takes,
             stored: stored.to_json(&signed.signature),
             reservation: Some(reservation),
             channel: None,
             end_waits: by_permit,
         })
+    }
+
+    fn reserve(
+        &self,
+        payer: Address,
+        amount: Units,
+        balance: U256,
+        settle_when: SettleWhen,
+        draws: Draws,
+    ) -> Result<(SettleWhen, Reservation), Full> {
+        let exposure = &self.exposure;
+        if self.can_prepay() {
+            return exposure.reserve_exact(payer, amount, balance, settle_when, draws);
+        }
+        let settles = Settles::Afterwards;
+        let reserved = exposure.reserve(payer, amount, balance, settles, draws);
+        Ok((SettleWhen::After, reserved?))
     }
 
     async fn preflight(

@@ -276,20 +276,16 @@ impl Rails {
         match &credential.payload {
             Payload::Eip3009(signed) => {
                 let exact = &self.inner.exact;
-                let must_prepay = exact.settles_afterwards() && self.left_unpaid(payer).await?;
-                exact.authorize(signed, amount, proof, must_prepay).await
+                let authorize = |settle_when| exact.authorize(signed, amount, proof, settle_when);
+                self.within_standing(payer, exact.settle_when(), true, authorize)
+                    .await
             }
             Payload::Permit2(signed) => {
                 let rail = self.permit2(signed);
-                if rail.settles_afterwards() && self.left_unpaid(payer).await? {
-                    return Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly));
-                }
-                let authorized = rail.authorize(credential, signed, amount, proof).await?;
-                // The room that is counted now may be that of a call left unpaid since the first look.
-                if rail.settles_afterwards() && self.left_unpaid(payer).await? {
-                    return Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly));
-                }
-                Ok(authorized)
+                let authorize =
+                    |settle_when| rail.authorize(credential, signed, amount, proof, settle_when);
+                self.within_standing(payer, rail.settle_when(), rail.can_prepay(), authorize)
+                    .await
             }
             Payload::Channel(payload) => {
                 let rail = &self.inner.channel;
@@ -416,6 +412,32 @@ impl Rails {
     /// is not offered any more.
     pub fn channels(&self) -> &ChannelRail {
         &self.inner.channel
+    }
+
+    /// Has a payment authorized that is settled when the operator wants it; of a payer who left a call
+    /// unpaid, only beforehand.
+    async fn within_standing<F: Future<Output = Result<Authorized, AuthorizeFailure>>>(
+        &self,
+        payer: Address,
+        wanted: SettleWhen,
+        can_prepay: bool,
+        authorize: impl Fn(SettleWhen) -> F,
+    ) -> Result<Authorized, AuthorizeFailure> {
+        if wanted != SettleWhen::After {
+            return authorize(wanted).await;
+        }
+        if !self.left_unpaid(payer).await? {
+            let authorized = authorize(SettleWhen::After).await?;
+            // The room that was counted may be that of a call left unpaid since that look.
+            let afterwards = authorized.settle_when == SettleWhen::After;
+            if !afterwards || !self.left_unpaid(payer).await? {
+                return Ok(authorized);
+            }
+        }
+        match can_prepay {
+            true => authorize(SettleWhen::Before).await,
+            false => Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly)),
+        }
     }
 
     /// Whether a settlement of this payer failed after its call was answered.

@@ -123,9 +123,10 @@ impl CallState {
 
     /// What was answered and charged and will not be paid: the settlement that was to follow failed.
     pub fn unpaid(&self) -> Option<Units> {
+        let remembered = self.hold.remembered || self.hold.takes == Takes::Charged;
         match (&self.work, &self.settlement) {
             (Work::Captured(capture), Settlement::Failed { .. })
-                if self.hold.takes == Takes::Charged && !capture.charged.is_zero() =>
+                if remembered && !capture.charged.is_zero() =>
             {
                 Some(capture.charged)
             }

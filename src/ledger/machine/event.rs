@@ -203,6 +203,10 @@ pub struct Hold {
     pub settle_when: SettleWhen,
     /// How much of it moves.
     pub takes: Takes,
+    /// Whether its payer is remembered for it when it was answered and is not settled. Records of
+    /// earlier versions say nothing here: of those, only what takes the bill is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remembered: bool,
     /// What the rail needs to settle after a restart; carries the payer's signature.
     pub authorization: serde_json::Value,
     /// The channel that pays, and the voucher; left out where there is none.

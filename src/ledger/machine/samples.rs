@@ -54,6 +54,7 @@ pub(crate) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Hold {
             SettleWhen::After if held.is_multiple_of(2) => Takes::Charged,
             _ => Takes::Held,
         },
+        remembered: !held.is_multiple_of(3),
         authorization: serde_json::json!({"signature": "0x00"}),
         channel: None,
         stream: true,

@@ -197,8 +197,11 @@ async fn a_payer_who_did_not_pay_is_remembered_until_it_is_found_paid() {
     let ledger = with_channel(&MemoryDisk::new()).await;
     let key = CreditKey::of(&payer(1), NETWORK, ASSET).expect("a key");
     assert_eq!(ledger.standing(&key).await, Ok(Standing::default()));
-    for n in [1, 2] {
-        let terms = hold(n, 100, SettleWhen::After);
+    // What takes the bill, what takes all that is held, and that in a record of an earlier version.
+    for (n, held) in [(1, 100), (2, 101), (3, 99)] {
+        let terms = hold(n, held, SettleWhen::After);
+        let old = Takes::Held == terms.takes && !terms.remembered;
+        assert_eq!((old, terms.takes == Takes::Held), (n == 3, n > 1));
         ledger.hold(terms.clone()).await.expect("held");
         finish(&ledger, &terms, 30).await;
         ledger.record(terms.call, failed()).await.expect("failed");

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub(super) struct Paper {
     held: u128,
     upto: bool,
+    remembered: bool,
     charged: u128,
     finished: bool,
     confirmed: bool,
@@ -72,6 +73,7 @@ impl Model {
                 let paper = Paper {
                     held: terms.held.atomic(),
                     upto: terms.takes == Takes::Charged,
+                    remembered: terms.remembered,
                     ..Paper::default()
                 };
                 self.paper.insert(terms.call, paper);

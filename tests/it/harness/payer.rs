@@ -1,5 +1,6 @@
 use alloy::primitives::{B256, U256};
 use groat::protocol::eip3009::{Authorization, Terms, signed_payload};
+use groat::protocol::permit2;
 use groat::protocol::signature::Key;
 use groat::protocol::x402::{PaymentPayload, PaymentRequired, Requirements};
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
@@ -145,11 +146,30 @@ impl Payer {
         payload.to_header().expect("a header")
     }
 
-    /// A good payment for this body.
+    /// The header of a payment by Permit2 of an offer that takes one, with a nonce of its own.
+    pub(crate) fn permit(&self, required: &PaymentRequired, offer: &Requirements) -> String {
+        let terms = permit2::Terms::of(offer).expect("terms of Permit2");
+        let nonce = U256::from_be_bytes(rand::random::<[u8; 32]>());
+        let deadline = groat::clock::now_ms() / 1000 + offer.max_timeout_seconds;
+        let authorization = terms.authorization(self.key.address(), nonce, deadline);
+        let payload = PaymentPayload {
+            x402_version: 2,
+            resource: Some(required.resource.clone()),
+            accepted: serde_json::to_value(offer).expect("an offer"),
+            payload: permit2::signed_payload(&self.key, &authorization, &terms),
+            extensions: required.extensions.clone(),
+        };
+        payload.to_header().expect("a header")
+    }
+
+    /// A good payment for this body, by the first offer.
     pub(crate) async fn payment(&self, body: &str) -> String {
         let required = self.challenge(body).await;
-        let authorization = self.authorization(required.accepts.first().expect("an offer"));
-        self.header_of(&required, &authorization)
+        let offer = required.accepts.first().expect("an offer");
+        match offer.extra_text("assetTransferMethod") {
+            Some(permit2::METHOD) => self.permit(&required, offer),
+            _ => self.header_of(&required, &self.authorization(offer)),
+        }
     }
 
     /// Sends a body with a payment header.

@@ -3,6 +3,7 @@
 mod clients;
 mod killed;
 mod owed;
+mod owed_exact;
 mod rails;
 mod refused;
 

@@ -12,7 +12,7 @@ use groat::protocol::x402::PaymentRequired;
 use reqwest::StatusCode;
 
 /// What a payer may owe in these tests: this many calls.
-const CALLS: usize = 4;
+pub(super) const CALLS: usize = 4;
 
 /// Calls that a payer of bad will makes in all.
 const ATTEMPTS: usize = 1_000;
@@ -31,7 +31,7 @@ async fn strict() -> Stack {
 
 /// How a payer takes the money away between the answer and its settlement.
 #[derive(Debug, Clone, Copy)]
-enum Trick {
+pub(super) enum Trick {
     Drain,
     BurnNonces,
     Revoke,
@@ -113,7 +113,7 @@ async fn cheated(trick: Trick) {
     stack.reconcile().await;
 }
 
-async fn play(stack: &Stack, trick: Trick, payments: &[String]) {
+pub(super) async fn play(stack: &Stack, trick: Trick, payments: &[String]) {
     match trick {
         Trick::Drain => {
             let account = stack.payer.key.address();
@@ -137,7 +137,7 @@ async fn play(stack: &Stack, trick: Trick, payments: &[String]) {
 }
 
 /// The wallet looks good again: only the ledger remembers.
-async fn restore(stack: &Stack, trick: Trick) {
+pub(super) async fn restore(stack: &Stack, trick: Trick) {
     match trick {
         Trick::Drain => {
             let payer = stack.payer.key.address();
@@ -269,7 +269,7 @@ async fn rule_13_a_restart_forgets_nothing_that_is_owed() {
 }
 
 /// A counter of the gateway, over all its labels.
-async fn metric(stack: &Stack, name: &str) -> u64 {
+pub(super) async fn metric(stack: &Stack, name: &str) -> u64 {
     let url = format!("{}/metrics", stack.payer.url);
     let answer = stack.payer.client.get(url).bearer_auth(&stack.admin_token);
     let text = answer.send().await.expect("an answer").text().await;

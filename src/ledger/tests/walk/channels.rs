@@ -177,7 +177,8 @@ impl Model {
         for who in 0..2 {
             let unpaid = self.paper.iter().filter(|(call, paper)| {
                 let theirs = self.calls[*call].hold.payer == payer(who);
-                theirs && paper.upto && paper.failed && paper.charged > 0
+                let remembered = paper.upto || paper.remembered;
+                theirs && remembered && paper.failed && paper.charged > 0
             });
             let (calls, sum) = unpaid.fold((0, 0), |(n, sum), (_, p)| (n + 1, sum + p.charged));
             let key = CreditKey::of(&payer(who), NETWORK, ASSET).expect("a key");
