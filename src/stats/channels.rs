@@ -12,6 +12,7 @@ pub struct ChannelMetrics {
     open: Gauge,
     unclaimed_units: Gauge,
     claimed_units: Gauge,
+    uncovered_units: Gauge,
     operations: Family<OperationLabels, Counter>,
     withdrawals: Counter,
 }
@@ -20,6 +21,19 @@ pub struct ChannelMetrics {
 struct OperationLabels {
     kind: &'static str,
     outcome: &'static str,
+}
+
+/// How all channels stand together; sums are in the asset's atomic units.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelFigures {
+    /// Channels with something unclaimed in them.
+    pub open: usize,
+    /// What was charged and can still be claimed.
+    pub unclaimed: u128,
+    /// What was claimed.
+    pub claimed: u128,
+    /// What was charged and taken out before it was claimed.
+    pub uncovered: u128,
 }
 
 impl ChannelMetrics {
@@ -40,6 +54,11 @@ impl ChannelMetrics {
             self.claimed_units.clone(),
         );
         registry.register(
+            "channels_uncovered_units",
+            "Charged and taken out by payers before it was claimed: lost, unless they fill their channels again",
+            self.uncovered_units.clone(),
+        );
+        registry.register(
             "operations",
             "Deposits, claims, settlements and refunds of channels, by outcome",
             self.operations.clone(),
@@ -51,12 +70,14 @@ impl ChannelMetrics {
         );
     }
 
-    /// Says how many channels are open, and what was claimed and not claimed in all.
-    pub fn set(&self, open: usize, unclaimed: u128, claimed: u128) {
+    /// Says how all channels stand.
+    pub fn set(&self, figures: ChannelFigures) {
         let whole = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
-        self.open.set(i64::try_from(open).unwrap_or(i64::MAX));
-        self.unclaimed_units.set(whole(unclaimed));
-        self.claimed_units.set(whole(claimed));
+        let open = i64::try_from(figures.open).unwrap_or(i64::MAX);
+        self.open.set(open);
+        self.unclaimed_units.set(whole(figures.unclaimed));
+        self.claimed_units.set(whole(figures.claimed));
+        self.uncovered_units.set(whole(figures.uncovered));
     }
 
     /// Counts an operation: `wanted`, `confirmed` or `failed`.

@@ -2,7 +2,7 @@
 
 mod channels;
 
-pub use channels::ChannelMetrics;
+pub use channels::{ChannelFigures, ChannelMetrics};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

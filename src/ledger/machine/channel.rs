@@ -216,6 +216,13 @@ impl ChannelState {
         self.claimable_total().minus(claimed).unwrap_or_default()
     }
 
+    /// What was charged and is not in the channel any more, because its payer took it out before it was
+    /// claimed: lost, unless the channel is filled again.
+    pub fn uncovered(&self) -> Units {
+        let charged = self.charged;
+        charged.minus(self.on_chain.balance).unwrap_or_default()
+    }
+
     fn opened(
         opening: &ChannelOpening,
         on_chain: ChannelOnChain,

@@ -8,6 +8,7 @@ use super::{ChannelRail, chain_id, millis};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::ledger::{ChannelId, ChannelState, OperationKind, OperationState};
+use crate::stats::ChannelFigures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -293,11 +294,13 @@ impl Work {
         let open = states
             .iter()
             .filter(|state| state.on_chain.balance > state.on_chain.total_claimed);
-        self.rail.inner.operations.metrics().channels().set(
-            open.count(),
-            sum(|state| state.unclaimed().atomic()),
-            sum(|state| state.on_chain.total_claimed.atomic()),
-        );
+        let metrics = self.rail.inner.operations.metrics().channels();
+        metrics.set(ChannelFigures {
+            open: open.count(),
+            unclaimed: sum(|state| state.unclaimed().atomic()),
+            claimed: sum(|state| state.on_chain.total_claimed.atomic()),
+            uncovered: sum(|state| state.uncovered().atomic()),
+        });
     }
 
     /// Claims in a task of its own, so that a slow transaction hides no withdrawal.

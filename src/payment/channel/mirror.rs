@@ -95,6 +95,10 @@ impl ChannelRail {
             tracing::info!(%channel, "a payer withdraws from its channel; what was charged is claimed now");
             self.inner.operations.metrics().channels().withdrawal();
         }
+        if known.uncovered() < observed.uncovered() {
+            let lost = observed.uncovered();
+            tracing::error!(%channel, %lost, "a payer took out what was charged and not claimed: that is a loss");
+        }
         Ok(Some(observed))
     }
 

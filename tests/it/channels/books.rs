@@ -1,12 +1,12 @@
 //! `groat ledger verify --rpc` over the whole life of channels.
 
 use super::client::Client;
-use super::keeping::{bound, finalize, withdraw};
+use super::leaving::{bound, finalize, pass, withdraw};
 use super::setup;
 use crate::harness::{Stack, chat, ended, groat, printed, until};
 use alloy::primitives::Address;
 use alloy::sol_types::SolCall;
-use groat::chain::bindings::IBatchSettlement;
+use groat::chain::bindings::{ChannelConfig, IBatchSettlement};
 use groat::protocol::addresses::BATCH_SETTLEMENT;
 use serde_json::Value;
 
@@ -39,6 +39,12 @@ async fn sound(stack: &Stack) -> String {
 async fn verify_folder(stack: &Stack) -> (bool, String) {
     let folder = stack.folder.path().join("data");
     verify(stack, ["--data-dir", folder.to_str().expect("a path")]).await
+}
+
+/// The payer takes what it withdraws, once the chain's clock has come to it.
+async fn take_back(stack: &Stack, config: ChannelConfig) {
+    pass(stack, config.withdrawDelay.to::<u64>() + 1).await;
+    finalize(stack, config).await.expect("it is due");
 }
 
 fn says(said: &str, what: &str) {
@@ -102,7 +108,7 @@ async fn rule_1_the_books_of_a_channel_agree_with_the_chain_all_its_life() {
         (claimed == u128::from(bills)).then_some(())
     })
     .await;
-    finalize(&stack, config).await;
+    take_back(&stack, config).await;
     let put = 2 * DEPOSIT;
     let taken = DEPOSIT - last;
     let said = sound(&stack).await;
@@ -153,7 +159,7 @@ async fn what_a_withdrawal_took_unclaimed_is_told_as_lost() {
     let (config, channel) = (bound(&client).await, client.channel().await);
     stack.gateway.kill_9().await;
     withdraw(&stack, config.clone(), u128::from(DEPOSIT)).await;
-    finalize(&stack, config).await;
+    take_back(&stack, config).await;
     let (sound_still, said) = verify_folder(&stack).await;
     assert!(sound_still, "nothing disagrees: {said}");
     let lost = format!(

@@ -3,6 +3,7 @@
 mod books;
 pub(crate) mod client;
 mod keeping;
+mod leaving;
 mod losing;
 mod rules;
 mod trouble;

@@ -20,7 +20,7 @@ alloy::sol! {
 }
 
 /// A gateway that sees the chain through a proxy.
-async fn behind_a_proxy(lines: &'static str) -> (Stack, Proxy) {
+pub(super) async fn behind_a_proxy(lines: &'static str) -> (Stack, Proxy) {
     let mut stack = Stack::with(Setup {
         payment: lines,
         chain: "rpc_timeout_ms = 300",
