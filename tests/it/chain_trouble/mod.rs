@@ -1,6 +1,7 @@
 //! The chain goes away, lies, or changes its mind: unknown is not unpaid (rule 8), and what waits is
 //! settled when the chain is back, each payment once.
 
+mod batches;
 mod front_run;
 mod nodes;
 mod pending;
@@ -94,12 +95,17 @@ fn assert_come_back(answer: &Answer, codes: &[&str]) {
 
 /// What an answered call held, by its receipt, in atomic units.
 fn held(answer: &Answer) -> u64 {
+    crate::faults::units(&answer.receipt(), "held")
+}
+
+/// What an answered call moves when it is settled: its bill by `upto`, else all that is held.
+fn settles(answer: &Answer) -> u64 {
     let receipt = answer.receipt();
-    receipt["held"]
-        .as_str()
-        .expect("an amount")
-        .parse()
-        .expect("an amount")
+    let name = match receipt["rail"].as_str() {
+        Some("x402-upto") => "charged",
+        _ => "held",
+    };
+    crate::faults::units(&receipt, name)
 }
 
 /// The transfers that reached the payee.

@@ -1,11 +1,11 @@
 //! Settlements that were in the chain and are no more.
 
-use super::{Trouble, events, held, moved, node};
+use super::{Trouble, events, moved, node, settles};
 use crate::harness::{Answer, Stack, chat, until};
 use serde_json::Value;
 
 /// Waits until the ledger holds this many settlements that vanished, then until all are back.
-async fn settled_again(stack: &Stack, vanished: usize) {
+pub(super) async fn settled_again(stack: &Stack, vanished: usize) {
     until("the reorganisation is in the ledger", || async {
         let names = events(stack).await;
         (names
@@ -18,7 +18,7 @@ async fn settled_again(stack: &Stack, vanished: usize) {
     .await;
 }
 
-async fn pay(stack: &Stack, calls: usize) -> Vec<Answer> {
+pub(super) async fn pay(stack: &Stack, calls: usize) -> Vec<Answer> {
     let mut answers = Vec::new();
     // One after the other, so that each settlement is in a block of its own.
     for n in 0..calls {
@@ -33,9 +33,9 @@ async fn pay(stack: &Stack, calls: usize) -> Vec<Answer> {
 }
 
 /// Everything is settled once, in blocks that are in the chain, and receipts name those blocks.
-async fn whole_again(stack: &Stack, answers: &[Answer]) {
+pub(super) async fn whole_again(stack: &Stack, answers: &[Answer]) {
     let report = stack.reconcile().await;
-    let sum: u64 = answers.iter().map(held).sum();
+    let sum: u64 = answers.iter().map(settles).sum();
     assert_eq!(report["totals"][0]["settled"], sum, "{report}");
     let moved = moved(stack).await;
     assert_eq!(moved.len(), answers.len());
