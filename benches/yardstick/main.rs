@@ -184,6 +184,7 @@ fn results(
         lines: session.lines,
         not_run: session.not_run,
         bare: found.bare,
+        books: found.books,
         streams: found.streams,
         soak: found.soak,
         tokens: found.tokens,

@@ -6,6 +6,7 @@ mod parts;
 
 use crate::yard::arm::{Arm, Stretch, UNPAID, VOUCHER};
 use crate::yard::body::Body;
+use crate::yard::books::books;
 use crate::yard::gateway::{Gateway, Spec};
 use crate::yard::job::{Pace, Tally};
 use crate::yard::memory;
@@ -108,6 +109,11 @@ async fn every_call_of_every_arm_is_answered_and_counted() {
     assert_eq!(tally.token.count(), tally.answered);
     // Seven pieces of text, the end of the choice, the usage and the last word.
     assert_eq!(tally.gaps.count(), 9 * tally.answered);
+
+    let books = books(&stage, &gateway).await.expect("books");
+    assert_eq!((books.calls, books.channels), (calls, CONNECTIONS as u64));
+    assert!(books.entries >= 2 * books.calls, "{books:?}");
+    assert!((1..=3).contains(&books.claimed.transactions), "{books:?}");
     gateway.stop().await;
 }
 

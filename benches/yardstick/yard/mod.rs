@@ -4,6 +4,7 @@
 pub(crate) mod arm;
 pub(crate) mod bare;
 pub(crate) mod body;
+pub(crate) mod books;
 pub(crate) mod child;
 pub(crate) mod connection;
 pub(crate) mod gateway;

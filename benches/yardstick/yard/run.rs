@@ -7,6 +7,7 @@ use super::arm::{
 };
 use super::bare::{Bare, bare};
 use super::body::Body;
+use super::books::{Books, books};
 use super::child::Program;
 use super::gateway::{Gateway, Spec};
 use super::memory::{self, Soak, Streams};
@@ -63,6 +64,7 @@ pub(crate) struct Wanted {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) bare: Option<Bare>,
+    pub(crate) books: Option<Books>,
     pub(crate) streams: Option<Streams>,
     pub(crate) soak: Option<Soak>,
     pub(crate) tokens: Option<Tokens>,
@@ -107,6 +109,12 @@ pub(crate) async fn run(session: &mut Session, wanted: &Wanted) -> Outcome<Found
         .map(|nginx| nginx.version.clone())
         .unwrap_or_default();
     compare(session, wanted).await;
+    // The first gateway is that of vouchers; nothing else was paid for there yet.
+    let paid = session.lines.iter().any(|line| line.arm == VOUCHER);
+    if let Some(gateway) = running.gateways.first().filter(|_| paid) {
+        let looked = books(&session.stage, gateway).await;
+        found.books = kept(session, "the books of the vouchers", looked);
+    }
     if wanted.measure(SETTLED) {
         for settling in &plan.settled {
             session.settled(*settling).await;

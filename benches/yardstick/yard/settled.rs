@@ -159,7 +159,7 @@ async fn paid(stage: &Stage, payee: Address, expected: u128) -> Outcome<()> {
 }
 
 /// What was mined after a block.
-async fn mined_after(stage: &Stage, block: u64) -> Outcome<Mined> {
+pub(crate) async fn mined_after(stage: &Stage, block: u64) -> Outcome<Mined> {
     let rpc = &stage.chain.rpc;
     let latest = rpc.latest_block().await?.number();
     let mut mined = Mined::default();

@@ -89,6 +89,7 @@ fn results() -> Results {
             libsecp256k1_us: 60.0,
             voucher_us: 66.0,
         }),
+        books: None,
         streams: Some(Streams {
             wanted: 1000,
             open: 1000,

@@ -36,6 +36,13 @@ pub(crate) fn json(results: &Results) -> Value {
             "libsecp256k1_recovery_us": round(bare.libsecp256k1_us),
             "voucher_check_us": round(bare.voucher_us),
         })),
+        "vouchers": results.books.map(|books| json!({
+            "calls": books.calls,
+            "ledger_entries": books.entries,
+            "channels": books.channels,
+            "claim_transactions": books.claimed.transactions,
+            "claim_gas": books.claimed.gas,
+        })),
         "streams": results.streams.map(|streams| json!({
             "wanted": streams.wanted,
             "open": streams.open,

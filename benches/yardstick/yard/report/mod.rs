@@ -9,6 +9,7 @@ pub(crate) mod table;
 
 use super::Outcome;
 use super::bare::Bare;
+use super::books::Books;
 use super::memory::{Soak, Streams};
 use super::model::Tokens;
 use super::session::{Line, NotRun};
@@ -25,6 +26,7 @@ pub(crate) struct Results {
     pub(crate) lines: Vec<Line>,
     pub(crate) not_run: Vec<NotRun>,
     pub(crate) bare: Option<Bare>,
+    pub(crate) books: Option<Books>,
     pub(crate) streams: Option<Streams>,
     pub(crate) soak: Option<Soak>,
     pub(crate) tokens: Option<Tokens>,

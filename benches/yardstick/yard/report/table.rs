@@ -216,7 +216,8 @@ fn settled(results: &Results) -> String {
 }
 
 fn memory(results: &Results) -> String {
-    let mut rows = String::from("### Memory and disk\n\n| | |\n|---|---|\n");
+    let mut rows =
+        String::from("### Memory, disk, and what is left to claim\n\n| | |\n|---|---|\n");
     let empty = rows.len();
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     if let Some(streams) = results.streams {
@@ -236,6 +237,23 @@ fn memory(results: &Results) -> String {
             "| on disk, a call | {:.1} KiB |",
             disk as f64 / calls.max(1) as f64 / 1024.0
         );
+    }
+    if let Some(books) = results.books {
+        let calls = books.calls.max(1) as f64;
+        let entries = books.entries as f64 / calls;
+        let _ = writeln!(
+            rows,
+            "| ledger entries, a voucher-paid call | {entries:.2} |"
+        );
+        let _ = writeln!(
+            rows,
+            "| claiming {} of them from {} channels, transactions a thousand calls | {:.2} |",
+            books.calls,
+            books.channels,
+            books.claimed.transactions as f64 * 1000.0 / calls
+        );
+        let gas = books.claimed.gas as f64 / calls;
+        let _ = writeln!(rows, "| gas of that, a call | {gas:.0} |");
     }
     if rows.len() == empty {
         String::new()
