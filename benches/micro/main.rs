@@ -2,6 +2,9 @@
 //!
 //!     cargo bench --bench micro                 # criterion's times
 //!     scripts/bench-counts                      # instructions, held against those in counts.txt
+//!
+//! To see where a case's instructions go: `valgrind --tool=callgrind --toggle-collect=micro::counted
+//! BINARY count CASE`, then `callgrind_annotate`.
 
 mod bodies;
 mod cases;
@@ -12,12 +15,16 @@ use cases::{Case, cases};
 use criterion::Criterion;
 use std::hint::black_box;
 
-/// The argument that makes each case run twice, the second time in [`counted`], instead of timing it.
+/// The argument that makes each case run twice, the second time in [`counted`], instead of timing it;
+/// the names of cases may follow it.
 const COUNT: &str = "count";
 
 fn main() {
-    let cases = cases();
-    if std::env::args().nth(1).as_deref() == Some(COUNT) {
+    let mut cases = cases();
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(COUNT) {
+        let wanted: Vec<String> = arguments.collect();
+        cases.retain(|case| wanted.is_empty() || wanted.contains(&case.name));
         count(&cases);
     } else {
         time(&cases);

@@ -81,10 +81,7 @@ fn by_permit2(key: &Key, offer: &Requirements) -> Value {
 }
 
 fn by_voucher(key: &Key, offer: &Requirements) -> Value {
-    let domain = channel::Domain {
-        network: offer.network,
-        contract: addresses::BATCH_SETTLEMENT,
-    };
+    let domain = channel::Domain::new(offer.network, addresses::BATCH_SETTLEMENT);
     let authorizer = offer.extra_text("receiverAuthorizer").expect("it");
     let extra = offer.extra.as_ref().expect("its extra");
     let delay = extra["withdrawDelay"].as_u64();

@@ -163,7 +163,7 @@ impl App {
             return Ok(None);
         };
         let credential = decode_payment(version, value)?;
-        check_echo(&self.advertised(), &credential.extensions)?;
+        check_echo(&self.inner.advertised, &credential.extensions)?;
         Ok(Some(credential))
     }
 }
