@@ -62,15 +62,15 @@ pub(crate) fn answer() -> Vec<u8> {
 pub(crate) fn stream() -> Vec<u8> {
     let words = PROSE.split(' ').filter(|word| !word.is_empty());
     let mut events = vec![chunk(
-        json!({ "role": "assistant", "content": "" }),
+        &json!({ "role": "assistant", "content": "" }),
         Value::Null,
     )];
     events.extend(words.take(CHUNKS).map(|word| {
         let delta = json!({ "content": format!(" {word}") });
-        chunk(delta, Value::Null)
+        chunk(&delta, &Value::Null)
     }));
-    events.push(chunk(json!({}), json!("stop")));
-    let mut last = chunk(json!({}), Value::Null);
+    events.push(chunk(&json!({}), &json!("stop")));
+    let mut last = chunk(&json!({}), &Value::Null);
     last["choices"] = json!([]);
     last["usage"] = usage();
     events.push(last);
@@ -82,7 +82,7 @@ pub(crate) fn stream() -> Vec<u8> {
     text.into_bytes()
 }
 
-fn chunk(delta: Value, finish_reason: Value) -> Value {
+fn chunk(delta: &Value, finish_reason: &Value) -> Value {
     json!({
         "id": "0193-0c3d-7a70",
         "object": "chat.completion.chunk",

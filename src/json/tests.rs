@@ -1,6 +1,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     reason = "a test stops where it fails"
 )]
 use super::*;

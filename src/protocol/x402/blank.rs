@@ -143,7 +143,8 @@ mod tests {
             prop_assert_eq!(&printed.header, &whole.to_header().unwrap());
             let body: Value = serde_json::from_str(&printed.body).unwrap();
             let mut expected = json!(whole.to_v1().unwrap());
-            expected["message"] = Value::from(sentence);
+            let members = expected.as_object_mut().unwrap();
+            members.insert("message".to_owned(), Value::from(sentence));
             prop_assert_eq!(body, expected);
         }
     }
