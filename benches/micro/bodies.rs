@@ -63,7 +63,7 @@ pub(crate) fn stream() -> Vec<u8> {
     let words = PROSE.split(' ').filter(|word| !word.is_empty());
     let mut events = vec![chunk(
         &json!({ "role": "assistant", "content": "" }),
-        Value::Null,
+        &Value::Null,
     )];
     events.extend(words.take(CHUNKS).map(|word| {
         let delta = json!({ "content": format!(" {word}") });
