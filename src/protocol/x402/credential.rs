@@ -6,7 +6,7 @@ use crate::protocol::header::{self, HEADER_LIMITS};
 use crate::protocol::payment_identifier::{self, PaymentId};
 use crate::protocol::{Network, Refusal, channel, permit2};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The version of x402 that a payment speaks; its header decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct Credential {
     pub payload: Payload,
     /// The client's name for this payment.
     pub payment_id: Option<PaymentId>,
-    /// The extensions as the client echoed them; of their `info`, where they have one.
+    /// The extensions as the client echoed them.
     pub extensions: Extensions,
 }
 
@@ -102,7 +102,10 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
             ));
         }
     };
-    let extensions = extensions(&top)?;
+    let extensions: Extensions = top
+        .get("extensions")
+        .map_err(malformed)?
+        .unwrap_or_default();
     let payment_id = payment_identifier::extract(&extensions)?;
     Ok(Credential {
         version,
@@ -113,29 +116,6 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
         payment_id,
         extensions,
     })
-}
-
-/// The extensions that a client echoed. Of one with an `info` nothing else is kept: the schema beside
-/// it is ours.
-fn extensions(top: &Object<'_>) -> Result<Extensions, Refusal> {
-    if top.raw("extensions").is_none_or(|raw| raw == "null") {
-        return Ok(Extensions::new());
-    }
-    let echoed = fields::object(top, "extensions")?;
-    let kept = |key: &str| -> Result<(String, Value), Refusal> {
-        let info = match echoed.raw(key).filter(|raw| raw.starts_with('{')) {
-            Some(_) => fields::object(&echoed, key)?
-                .get("info")
-                .map_err(malformed)?,
-            None => None,
-        };
-        let value = match info {
-            Some(info) => Value::Object(Map::from_iter([("info".to_owned(), info)])),
-            None => echoed.get(key).map_err(malformed)?.unwrap_or_default(),
-        };
-        Ok((key.to_owned(), value))
-    };
-    echoed.keys().map(kept).collect()
 }
 
 /// Reads the `payload` of `exact` by EIP-3009 (x402 scheme_exact_evm, both versions).
