@@ -3,7 +3,7 @@
 
 use super::attempt::{Attempt, attempt_key};
 use super::prices::PriceBook;
-use super::quote::{QuotedCall, Terms};
+use super::quote::{Indexed, Quoted, QuotedCall, Terms};
 use super::receipts::Receipts;
 use super::refusal::Refusal;
 use super::running::{Head, Listener, Running};
@@ -118,8 +118,8 @@ impl Desk {
     }
 
     /// Quotes a request by the current price table.
-    pub fn quote(&self, body: &Bytes) -> Result<QuotedCall, Refusal> {
-        QuotedCall::read(body, &self.shared.prices.current(), &self.shared.terms)
+    pub fn quote(&self, body: &[u8]) -> Result<Quoted, Refusal> {
+        Indexed::read(body)?.quote(&self.shared.prices.current(), &self.shared.terms)
     }
 
     /// The rails that payments come by.
@@ -139,7 +139,7 @@ impl Desk {
             Replay::Bought(listener) => return Ok(listener),
             Replay::Free(replay_key) => replay_key,
         };
-        let call = self.accepted(body, &credential)?;
+        let call = self.accepted(body, request, &credential)?;
         let key = attempt_key(&replay_key, &credential, request);
         let running = {
             let mut registry = self.shared.registry();
@@ -225,28 +225,32 @@ impl Desk {
     }
 
     /// The call at a price that the credential accepted: the current one, or one in its grace time.
-    fn accepted(&self, body: &Bytes, credential: &Credential) -> Result<QuotedCall, Refusal> {
+    fn accepted(
+        &self,
+        body: &[u8],
+        request: RequestHash,
+        credential: &Credential,
+    ) -> Result<QuotedCall, Refusal> {
+        let rails = &self.shared.rails;
+        let indexed = Indexed::read(body)?;
         let mut current = None;
         for router in self.shared.prices.live() {
-            let quoted = QuotedCall::read(body, &router, &self.shared.terms);
-            match quoted {
-                Ok(call)
-                    if self
-                        .shared
-                        .rails
-                        .accepted(credential, call.ceiling, &call.price_row())
+            match indexed.quote(&router, &self.shared.terms) {
+                Ok(quoted)
+                    if rails
+                        .accepted(credential, quoted.ceiling, quoted.price_row())
                         .is_some() =>
                 {
-                    return Ok(call);
+                    return indexed.call(quoted, request);
                 }
                 other => current = current.or(Some(other)),
             }
         }
         match current {
-            Some(Ok(call)) => {
+            Some(Ok(quoted)) => {
                 // Say which field is wrong where that can be told.
                 let now_s = now_ms() / 1000;
-                let refusal = self.shared.rails.mismatch(credential, call.ceiling, now_s);
+                let refusal = rails.mismatch(credential, quoted.ceiling, now_s);
                 Err(Refusal::Payment(refusal))
             }
             Some(Err(refusal)) => Err(refusal),

@@ -19,7 +19,7 @@ mod task;
 pub use crate::ledger::CallId;
 pub use desk::{Desk, DeskParts};
 pub use prices::PriceBook;
-pub use quote::QuotedCall;
+pub use quote::{Quoted, QuotedCall};
 pub use receipts::Receipts;
 pub use refusal::Refusal;
 pub use running::{Head, Listener};

@@ -8,7 +8,7 @@ use crate::money::{AssetDecimals, Pusd, Units};
 use crate::pricing::{Quote, QuoteTerms, RequestShape, quote};
 use crate::router::{Endpoint, Router};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// How deep the JSON of a request may nest.
@@ -32,9 +32,9 @@ impl Terms {
     }
 }
 
-/// A request with its worst price, ready to be paid for.
+/// A request with its worst price: what offers are made of.
 #[derive(Debug, Clone)]
-pub struct QuotedCall {
+pub struct Quoted {
     /// The endpoint that will answer.
     pub endpoint: Arc<Endpoint>,
     /// The most it can cost, in 10⁻¹² USD.
@@ -43,27 +43,46 @@ pub struct QuotedCall {
     pub ceiling: Units,
     /// The quote behind the ceiling.
     pub quote: Quote,
-    /// SHA-256 of the body as it came.
-    pub request: RequestHash,
     /// Whether the answer is to be an event stream.
     pub stream: bool,
     /// Whether the caller asked for the usage chunk of a stream.
     pub usage_wanted: bool,
     /// Basis points added to the list price.
     pub markup_bps: u32,
-    pub(super) body: Bytes,
     pub(super) prompt_bytes: u64,
 }
 
-impl QuotedCall {
-    /// The name of the price row in offers: the beginning of its hash, in hexadecimal.
-    pub fn price_row(&self) -> String {
-        let hash = self.endpoint.model.price.sha256();
-        hex::encode(hash.first_chunk::<8>().unwrap_or(&[0; 8]))
+impl Quoted {
+    /// The name of the price row in offers.
+    pub fn price_row(&self) -> &str {
+        &self.endpoint.price_row
     }
+}
 
-    /// Prices a request body by one price table.
-    pub(super) fn read(body: &Bytes, router: &Router, terms: &Terms) -> Result<Self, Refusal> {
+/// A quoted request that somebody pays for.
+#[derive(Debug, Clone)]
+pub struct QuotedCall {
+    /// Its price.
+    pub quoted: Quoted,
+    /// SHA-256 of the body as it came.
+    pub request: RequestHash,
+    pub(super) body: Bytes,
+}
+
+impl Deref for QuotedCall {
+    type Target = Quoted;
+
+    fn deref(&self) -> &Quoted {
+        &self.quoted
+    }
+}
+
+/// A request's body, read as far as its price and its way upstream depend on it.
+#[derive(Debug)]
+pub(super) struct Indexed<'a>(Object<'a>);
+
+impl<'a> Indexed<'a> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, Refusal> {
         let limits = Limits {
             depth_max: REQUEST_DEPTH_MAX,
             bytes_max: body.len(),
@@ -72,7 +91,13 @@ impl QuotedCall {
             param: None,
             message: format!("The request body cannot be read: {error}."),
         })?;
-        let model: Option<String> = object.get("model").ok().flatten();
+        Ok(Self(object))
+    }
+
+    /// Prices the request by one price table.
+    pub(super) fn quote(&self, router: &Router, terms: &Terms) -> Result<Quoted, Refusal> {
+        let object = &self.0;
+        let model = object.text_of("model").ok().flatten();
         let model = model.ok_or_else(|| Refusal::BadRequest {
             param: Some("model".to_owned()),
             message: "`model` must be the text id of a model; GET /v1/models lists them."
@@ -81,9 +106,9 @@ impl QuotedCall {
         let endpoint = router
             .endpoint(&model)
             .cloned()
-            .ok_or(Refusal::UnknownModel(model))?;
-        let mut shape = RequestShape::read(&object)?;
-        shape.count_text(endpoint.model.tokenizer, &object);
+            .ok_or_else(|| Refusal::UnknownModel(model.into_owned()))?;
+        let mut shape = RequestShape::read(object)?;
+        shape.count_text(endpoint.model.tokenizer, object);
         let quote = quote(
             &endpoint.model.price,
             &shape,
@@ -105,9 +130,7 @@ impl QuotedCall {
                 ceiling_max: terms.ceiling_max,
             });
         }
-        Ok(Self {
-            body: upstream_body(&object, &endpoint, &shape, &quote)?,
-            request: RequestHash::from_bytes(Sha256::digest(body).into()),
+        Ok(Quoted {
             ceiling_usd: quote.ceiling,
             ceiling,
             stream: shape.stream,
@@ -118,29 +141,34 @@ impl QuotedCall {
             endpoint,
         })
     }
-}
 
-/// The caller's body with only these members spliced (rule 10): the upstream's own model id, the
-/// output cap that the quote relies on, and the usage chunk that the bill relies on.
-fn upstream_body(
-    object: &Object<'_>,
-    endpoint: &Endpoint,
-    shape: &RequestShape,
-    quote: &Quote,
-) -> Result<Bytes, Refusal> {
-    let internal = |_| Refusal::Internal;
-    let mut splice = Splice::new(object);
-    if endpoint.upstream_id() != endpoint.model.id {
-        let id = serde_json::to_string(endpoint.upstream_id()).map_err(internal)?;
-        splice.set("model", id);
+    /// The call that is made when the quote is paid; `request` is the body's hash.
+    pub(super) fn call(&self, quoted: Quoted, request: RequestHash) -> Result<QuotedCall, Refusal> {
+        Ok(QuotedCall {
+            body: self.upstream_body(&quoted)?,
+            quoted,
+            request,
+        })
     }
-    if let Some(cap) = quote.impose_max_tokens {
-        splice.set("max_tokens", cap.to_string());
+
+    /// The caller's body with only these members spliced (rule 10): the upstream's own model id, the
+    /// output cap that the quote relies on, and the usage chunk that the bill relies on.
+    fn upstream_body(&self, quoted: &Quoted) -> Result<Bytes, Refusal> {
+        let (object, endpoint) = (&self.0, &quoted.endpoint);
+        let internal = |_| Refusal::Internal;
+        let mut splice = Splice::new(object);
+        if endpoint.upstream_id() != endpoint.model.id {
+            let id = serde_json::to_string(endpoint.upstream_id()).map_err(internal)?;
+            splice.set("model", id);
+        }
+        if let Some(cap) = quoted.quote.impose_max_tokens {
+            splice.set("max_tokens", cap.to_string());
+        }
+        if quoted.stream && !quoted.usage_wanted {
+            splice.set("stream_options", with_usage(object.raw("stream_options"))?);
+        }
+        Ok(splice.finish().into())
     }
-    if shape.stream && !shape.include_usage {
-        splice.set("stream_options", with_usage(object.raw("stream_options"))?);
-    }
-    Ok(splice.finish().into())
 }
 
 fn with_usage(options: Option<&str>) -> Result<String, Refusal> {

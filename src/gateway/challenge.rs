@@ -2,33 +2,52 @@
 
 use super::chat::PATH;
 use super::{ApiError, App};
-use crate::call::QuotedCall;
+use crate::call::Quoted;
 use crate::config::RailKind;
 use crate::ledger::ChannelState;
-use crate::payment::Wish;
-use crate::protocol::x402::{Extensions, PAYMENT_REQUIRED, PaymentRequired, ResourceInfo};
-use crate::protocol::{Refusal as PaymentRefusal, payment_identifier};
-use axum::Json;
+use crate::money::Units;
+use crate::payment::{Rails, Wish};
+use crate::protocol::x402::{
+    Blank, Extensions, PAYMENT_REQUIRED, PaymentRequired, Printed, Requirements, ResourceInfo,
+};
+use crate::protocol::{HeaderError, Refusal as PaymentRefusal, payment_identifier};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
 
 impl App {
     /// The 402 for a quoted call: the same request, wish and price table give the same offers.
     pub(super) fn challenge(
         &self,
-        call: &QuotedCall,
+        call: &Quoted,
         wish: Wish,
         refusal: &PaymentRefusal,
         channel: Option<&ChannelState>,
     ) -> Response {
         let rails = self.inner.desk.rails();
-        let mut offers = rails.offers(call.ceiling, &call.price_row(), wish);
+        let offers = || rails.offers(call.ceiling, call.price_row(), wish);
+        if *refusal == PaymentRefusal::PaymentRequired {
+            let blank = self.inner.blanks.of(call, wish, || {
+                let required = self.required(call, refusal, offers());
+                Blank::of(&required, &refusal.to_string())
+            });
+            let amounts = rails.amounts(call.ceiling, wish);
+            return response(blank.and_then(|blank| blank.fill(&amounts)));
+        }
+        let mut offers = offers();
         if let Some(channel) = channel {
             rails.correct(&mut offers, channel);
         }
+        payment_required(&self.required(call, refusal, offers), refusal)
+    }
+
+    fn required(
+        &self,
+        call: &Quoted,
+        refusal: &PaymentRefusal,
+        offers: Vec<Requirements>,
+    ) -> PaymentRequired {
         let model = &call.endpoint.model.id;
-        let required = PaymentRequired {
+        PaymentRequired {
             x402_version: 2,
             error: Some(refusal.reason().to_owned()),
             resource: ResourceInfo {
@@ -40,18 +59,17 @@ impl App {
                 service_name: Some("Groat".to_owned()),
             },
             accepts: offers,
-            extensions: Some(self.advertised()),
-        };
-        payment_required(&required, refusal)
+            extensions: Some(self.inner.advertised.clone()),
+        }
     }
+}
 
-    /// The extensions that every challenge of a call advertises.
-    pub(super) fn advertised(&self) -> Extensions {
-        let identifier = payment_identifier::advert(false);
-        let mut extensions = self.inner.desk.rails().sponsoring();
-        extensions.insert(payment_identifier::KEY.to_owned(), identifier);
-        extensions
-    }
+/// The extensions that every challenge of a call advertises.
+pub(super) fn advertised(rails: &Rails) -> Extensions {
+    let identifier = payment_identifier::advert(false);
+    let mut extensions = rails.sponsoring();
+    extensions.insert(payment_identifier::KEY.to_owned(), identifier);
+    extensions
 }
 
 /// The request header by which a caller asks for one rail's offer.
@@ -74,13 +92,19 @@ pub(super) fn wish(headers: &HeaderMap) -> Result<Wish, ApiError> {
     })
 }
 
-/// Prints a challenge; one that no header can carry is a fault of this gateway.
+/// Prints a challenge.
 pub(super) fn payment_required(required: &PaymentRequired, refusal: &PaymentRefusal) -> Response {
-    let value = required
-        .to_header()
+    let amounts: Vec<Units> = required.accepts.iter().map(|offer| offer.amount).collect();
+    let blank = Blank::of(required, &refusal.to_string());
+    response(blank.and_then(|blank| blank.fill(&amounts)))
+}
+
+/// A challenge that no header can carry is a fault of this gateway.
+fn response(printed: Result<Printed, HeaderError>) -> Response {
+    let printed = printed
         .ok()
-        .and_then(|text| HeaderValue::try_from(text).ok());
-    let Some(value) = value else {
+        .and_then(|Printed { header, body }| Some((HeaderValue::try_from(header).ok()?, body)));
+    let Some((offers, body)) = printed else {
         return ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -88,29 +112,18 @@ pub(super) fn payment_required(required: &PaymentRequired, refusal: &PaymentRefu
         )
         .into_response();
     };
-    let body = required
-        .to_v1()
-        .map_or_else(|| json!({}), |body| json!(body));
-    let mut response = (
-        StatusCode::PAYMENT_REQUIRED,
-        Json(with_sentence(body, refusal)),
-    )
-        .into_response();
-    let headers = response.headers_mut();
-    headers.insert(PAYMENT_REQUIRED, value);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static(PAYMENT_REQUIRED), offers),
+    ];
+    (StatusCode::PAYMENT_REQUIRED, headers, body).into_response()
 }
 
-/// Version 1 clients skip members they do not know, and people read the body.
-fn with_sentence(mut body: Value, refusal: &PaymentRefusal) -> Value {
-    if let Some(members) = body.as_object_mut() {
-        members.insert("message".to_owned(), Value::from(refusal.to_string()));
-    }
-    body
-}
-
-fn mime_type(call: &QuotedCall) -> &'static str {
+fn mime_type(call: &Quoted) -> &'static str {
     if call.stream {
         "text/event-stream"
     } else {

@@ -35,7 +35,7 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
         Ok(wish) => Asked { body, wish },
         Err(error) => return error.into_response(),
     };
-    let credential = match credential(&app, &head.headers) {
+    let credential = match app.credential(&head.headers) {
         Ok(Some(credential)) => credential,
         Ok(None) => return unpaid(&app, &asked),
         Err(refusal) => return app.refused(&Refusal::Payment(refusal), Some(&asked)),
@@ -76,7 +76,7 @@ pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Respons
         Ok(wish) => Asked { body, wish },
         Err(error) => return error.into_response(),
     };
-    match credential(&app, &headers) {
+    match app.credential(&headers) {
         Ok(None) => unpaid(&app, &asked),
         Ok(Some(credential)) if is_refund(&credential) => refund(&app, &credential, &asked).await,
         Ok(Some(_)) => {
@@ -143,27 +143,29 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
     })
 }
 
-/// The payment in the headers; more than one is refused, because only one could be meant.
-fn credential(app: &App, headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal> {
-    let malformed = |text: &str| PaymentRefusal::Malformed(text.to_owned());
-    let mut found = None;
-    for (name, version) in [(PAYMENT_SIGNATURE, Version::V2), (X_PAYMENT, Version::V1)] {
-        for value in headers.get_all(name) {
-            if found.is_some() {
-                return Err(malformed("more than one payment header"));
+impl App {
+    /// The payment in a request's headers; more than one is refused, because only one could be meant.
+    pub fn credential(&self, headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal> {
+        let malformed = |text: &str| PaymentRefusal::Malformed(text.to_owned());
+        let mut found = None;
+        for (name, version) in [(PAYMENT_SIGNATURE, Version::V2), (X_PAYMENT, Version::V1)] {
+            for value in headers.get_all(name) {
+                if found.is_some() {
+                    return Err(malformed("more than one payment header"));
+                }
+                let value = value
+                    .to_str()
+                    .map_err(|_| malformed("the header is not ASCII"))?;
+                found = Some((version, value));
             }
-            let value = value
-                .to_str()
-                .map_err(|_| malformed("the header is not ASCII"))?;
-            found = Some((version, value));
         }
+        let Some((version, value)) = found else {
+            return Ok(None);
+        };
+        let credential = decode_payment(version, value)?;
+        check_echo(&self.inner.advertised, &credential.extensions)?;
+        Ok(Some(credential))
     }
-    let Some((version, value)) = found else {
-        return Ok(None);
-    };
-    let credential = decode_payment(version, value)?;
-    check_echo(&app.advertised(), &credential.extensions)?;
-    Ok(Some(credential))
 }
 
 fn unpaid(app: &App, asked: &Asked) -> Response {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod blanks;
 mod challenge;
 mod channels;
 mod chat;
@@ -17,10 +18,12 @@ use crate::call::Desk;
 use crate::config::{Config, Secret};
 use crate::ledger::Ledger;
 use crate::payment::Settlements;
+use crate::protocol::x402::Extensions;
 use crate::stats::Metrics;
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use blanks::Blanks;
 use error::ApiError;
 use http::{HeaderName, Method, StatusCode, header};
 use sign_in::Nonces;
@@ -46,6 +49,9 @@ struct Inner {
     patience: Duration,
     admin_token: Option<Secret>,
     nonces: Nonces,
+    /// The extensions that every challenge of a call advertises.
+    advertised: Extensions,
+    blanks: Blanks,
 }
 
 impl App {
@@ -60,6 +66,8 @@ impl App {
     ) -> Self {
         let public = config.gateway.public_url.as_deref().unwrap_or(origin);
         let inner = Inner {
+            advertised: challenge::advertised(desk.rails()),
+            blanks: Blanks::default(),
             desk,
             ledger,
             settlements,

@@ -17,7 +17,7 @@ mod scan;
 mod splice;
 
 pub use canonical::canonical;
-pub use object::Object;
+pub use object::{Object, items, unquoted};
 pub use splice::Splice;
 
 /// How much JSON is read before it is refused.
@@ -62,6 +62,9 @@ pub enum JsonError {
     /// The text is JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
+    /// The text is JSON, but not an array.
+    #[error("not a JSON array")]
+    NotAnArray,
     /// A member's value is not of the type asked for.
     #[error("the member {key:?} has the wrong type")]
     WrongType {

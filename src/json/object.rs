@@ -1,16 +1,24 @@
-use super::scan::{self, Member};
+use super::scan::{Outline, Part, outline};
 use super::{JsonError, Limits};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// An index of a JSON object's top-level members: their names and where their bytes lie.
 #[derive(Debug, Clone)]
 pub struct Object<'a> {
     text: &'a str,
-    keys: Vec<Cow<'a, str>>,
-    members: Vec<Member>,
+    members: Vec<Member<'a>>,
+}
+
+/// One member: its name, and where it lies in bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Member<'a> {
+    pub(super) name: Cow<'a, str>,
+    /// The name's string literal, with its quotes.
+    pub(super) key: Range<usize>,
+    /// The value, without surrounding white space.
+    pub(super) value: Range<usize>,
 }
 
 impl<'a> Object<'a> {
@@ -25,25 +33,23 @@ impl<'a> Object<'a> {
             offset: e.valid_up_to(),
             reason: "not UTF-8".to_owned(),
         })?;
-        let members = scan::members(bytes, limits.depth_max)?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|e| syntax(text, &e))?;
-        if !text.trim_start().starts_with('{') {
+        Self::of(text, limits)
+    }
+
+    /// As [`Self::parse`], of a text.
+    pub fn of(text: &'a str, limits: &Limits) -> Result<Self, JsonError> {
+        if text.len() > limits.bytes_max {
+            return Err(JsonError::TooLarge);
+        }
+        let Outline::Object(parts) = outline(text.as_bytes(), limits.depth_max)? else {
             return Err(JsonError::NotAnObject);
+        };
+        let members: Result<Vec<_>, _> = parts.into_iter().map(|part| member(text, part)).collect();
+        let members = members?;
+        match repeated(&members) {
+            Some(name) => Err(JsonError::DuplicateKey(name.to_owned())),
+            None => Ok(Self { text, members }),
         }
-        let mut seen = BTreeSet::new();
-        let mut keys = Vec::with_capacity(members.len());
-        for member in &members {
-            let key = key(text, member)?;
-            if !seen.insert(key.clone()) {
-                return Err(JsonError::DuplicateKey(key.into_owned()));
-            }
-            keys.push(key);
-        }
-        Ok(Self {
-            text,
-            keys,
-            members,
-        })
     }
 
     /// The value's text exactly as it stands in the input.
@@ -53,21 +59,29 @@ impl<'a> Object<'a> {
 
     /// Where the value lies, in bytes.
     pub fn span(&self, key: &str) -> Option<Range<usize>> {
-        self.member(key).map(|m| m.value.clone())
+        let member = self.members.iter().find(|member| member.name == key)?;
+        Some(member.value.clone())
     }
 
     /// The value as a `T`; an absent member and `null` both give `None`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, JsonError> {
         self.raw(key)
             .map_or(Ok(None), serde_json::from_str)
-            .map_err(|_| JsonError::WrongType {
-                key: key.to_owned(),
-            })
+            .map_err(|_| wrong_type(key))
+    }
+
+    /// The value as a text; an absent member and `null` both give `None`. Only a text with escapes is
+    /// copied.
+    pub fn text_of(&self, key: &str) -> Result<Option<Cow<'a, str>>, JsonError> {
+        match self.raw(key) {
+            None | Some("null") => Ok(None),
+            Some(literal) => unquoted(literal).map(Some).ok_or_else(|| wrong_type(key)),
+        }
     }
 
     /// The names of the members, in the order they stand.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(AsRef::as_ref)
+        self.members.iter().map(|member| member.name.as_ref())
     }
 
     /// The text that was indexed.
@@ -75,37 +89,58 @@ impl<'a> Object<'a> {
         self.text
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &Member)> {
-        self.keys().zip(&self.members)
-    }
-
-    fn member(&self, key: &str) -> Option<&Member> {
-        self.members().find_map(|(k, m)| (k == key).then_some(m))
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.members.iter()
     }
 }
 
-/// A member's name; only a name with escapes is copied.
-fn key<'a>(text: &'a str, member: &Member) -> Result<Cow<'a, str>, JsonError> {
-    let literal = text.get(member.key.clone()).unwrap_or_default();
-    if !literal.contains('\\') {
-        return Ok(Cow::Borrowed(literal.trim_matches('"')));
+/// The texts of an array's items, in the order they stand.
+pub fn items<'a>(text: &'a str, limits: &Limits) -> Result<Vec<&'a str>, JsonError> {
+    if text.len() > limits.bytes_max {
+        return Err(JsonError::TooLarge);
     }
-    serde_json::from_str(literal)
-        .map(Cow::Owned)
-        .map_err(|_| JsonError::Syntax {
-            offset: member.key.start,
-            reason: "the key is not Unicode text".to_owned(),
-        })
+    let Outline::Array(parts) = outline(text.as_bytes(), limits.depth_max)? else {
+        return Err(JsonError::NotAnArray);
+    };
+    let items = parts.into_iter().filter_map(|part| text.get(part.value));
+    Ok(items.collect())
 }
 
-/// Turns serde_json's line and column (in bytes) into an offset.
-fn syntax(text: &str, error: &serde_json::Error) -> JsonError {
-    let line_start = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .fold(0usize, |sum, line| sum.saturating_add(line.len()));
-    JsonError::Syntax {
-        offset: line_start.saturating_add(error.column().saturating_sub(1)),
-        reason: "unexpected text".to_owned(),
+fn member(text: &str, part: Part) -> Result<Member<'_>, JsonError> {
+    let literal = text.get(part.key.clone()).unwrap_or_default();
+    let name = unquoted(literal).ok_or_else(|| JsonError::Syntax {
+        offset: part.key.start,
+        reason: "the key is not Unicode text".to_owned(),
+    })?;
+    Ok(Member {
+        name,
+        key: part.key,
+        value: part.value,
+    })
+}
+
+/// The text that a JSON string literal stands for; `None` for anything else, a lone surrogate among
+/// it. Only a text with escapes is copied.
+pub fn unquoted(literal: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', literal.as_bytes()).is_none() {
+        let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(literal).map(Cow::Owned).ok()
+}
+
+/// A name that two members have.
+fn repeated<'m>(members: &'m [Member<'_>]) -> Option<&'m str> {
+    let mut names: Vec<&str> = members.iter().map(|member| member.name.as_ref()).collect();
+    names.sort_unstable();
+    names.windows(2).find_map(|pair| match pair {
+        [a, b] if a == b => Some(*a),
+        _ => None,
+    })
+}
+
+fn wrong_type(key: &str) -> JsonError {
+    JsonError::WrongType {
+        key: key.to_owned(),
     }
 }

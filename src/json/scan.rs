@@ -1,96 +1,241 @@
 use super::JsonError;
 use std::ops::Range;
 
-/// Where one top-level member lies, in bytes.
+/// A member of an object, or an item of an array, by where it lies in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
-    /// The key's string literal, with its quotes.
+pub(super) struct Part {
+    /// The key's string literal, with its quotes; of an item, nothing.
     pub(super) key: Range<usize>,
     /// The value, without surrounding white space.
     pub(super) value: Range<usize>,
 }
 
-/// Finds the top-level members of an object in one pass without recursion.
-///
-/// It checks the depth but not the grammar: its answer holds only for text that is valid JSON,
-/// and the caller checks that afterwards, when the text is known to be shallow.
-pub(super) fn members(bytes: &[u8], depth_max: usize) -> Result<Vec<Member>, JsonError> {
-    let mut scan = Scan {
-        depth: 0,
-        key: None,
-        value: None,
-        members: Vec::new(),
-    };
-    let mut at = 0usize;
-    while let Some(&byte) = bytes.get(at) {
-        let end = match byte {
-            b'"' => string_end(bytes, at),
-            _ => at.saturating_add(1),
-        };
-        match byte {
-            b'{' | b'[' => {
-                scan.touch(at, end);
-                scan.depth = scan.depth.saturating_add(1);
-                if scan.depth > depth_max {
+/// What a text is at its top level.
+#[derive(Debug)]
+pub(super) enum Outline {
+    /// An object with these members.
+    Object(Vec<Part>),
+    /// An array of these items.
+    Array(Vec<Part>),
+    /// A string, a number, a word.
+    Scalar,
+}
+
+/// Checks that `bytes` are one JSON value of UTF-8 text (RFC 8259), and finds its parts: in one pass,
+/// and without recursion, so that depth costs nothing before it is refused.
+pub(super) fn outline(bytes: &[u8], depth_max: usize) -> Result<Outline, JsonError> {
+    let mut reader = Reader { bytes, at: 0 };
+    let mut parts = Vec::new();
+    // The closing brackets that are still to come.
+    let mut open: Vec<u8> = Vec::with_capacity(8);
+    let (mut key, mut start) = (0..0, 0);
+    reader.space();
+    let first = reader.peek();
+    'value: loop {
+        if open.len() == 1 {
+            start = reader.at;
+        }
+        match reader.peek() {
+            Some(bracket @ (b'{' | b'[')) => {
+                if open.len() >= depth_max {
                     return Err(JsonError::TooDeep);
                 }
-            }
-            b'}' | b']' => {
-                if scan.depth == 1 {
-                    scan.close();
+                let close = if bracket == b'{' { b'}' } else { b']' };
+                open.push(close);
+                reader.step();
+                reader.space();
+                if reader.peek() == Some(close) {
+                    reader.step();
+                    open.pop();
+                } else {
+                    if close == b'}' {
+                        let literal = reader.key()?;
+                        if open.len() == 1 {
+                            key = literal;
+                        }
+                    }
+                    continue 'value;
                 }
-                scan.depth = scan.depth.saturating_sub(1);
-                scan.touch(at, end);
             }
-            b',' if scan.depth == 1 => scan.close(),
-            b':' if scan.depth == 1 => {
-                scan.key = scan.value.take();
+            Some(b'"') => reader.string()?,
+            Some(b'-' | b'0'..=b'9') => reader.number()?,
+            Some(b't') => reader.word(b"true")?,
+            Some(b'f') => reader.word(b"false")?,
+            Some(b'n') => reader.word(b"null")?,
+            _ => return Err(reader.wrong()),
+        }
+        // A value has ended, and with it perhaps those that it is the last of.
+        while let Some(&close) = open.last() {
+            if open.len() == 1 {
+                let key = std::mem::replace(&mut key, 0..0);
+                let value = start..reader.at;
+                parts.push(Part { key, value });
             }
-            b' ' | b'\t' | b'\n' | b'\r' => {}
-            _ => scan.touch(at, end),
-        }
-        at = end;
-    }
-    Ok(scan.members)
-}
-
-struct Scan {
-    depth: usize,
-    key: Option<Range<usize>>,
-    value: Option<Range<usize>>,
-    members: Vec<Member>,
-}
-
-impl Scan {
-    /// Grows the token being read at the top level so that it covers `start..end`.
-    fn touch(&mut self, start: usize, end: usize) {
-        if self.depth == 1 {
-            let start = self.value.as_ref().map_or(start, |v| v.start);
-            self.value = Some(start..end);
-        }
-    }
-
-    fn close(&mut self) {
-        if let (Some(key), Some(value)) = (self.key.take(), self.value.take()) {
-            self.members.push(Member { key, value });
-        }
-    }
-}
-
-/// The byte after the closing quote of the string that opens at `start`.
-fn string_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start.saturating_add(1);
-    loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        match memchr::memchr2(b'"', b'\\', rest) {
-            None => return bytes.len(),
-            Some(skip) => {
-                at = at.saturating_add(skip);
-                if bytes.get(at) == Some(&b'"') {
-                    return at.saturating_add(1);
+            reader.space();
+            match reader.peek() {
+                Some(b',') => {
+                    reader.step();
+                    reader.space();
+                    if close == b'}' {
+                        let literal = reader.key()?;
+                        if open.len() == 1 {
+                            key = literal;
+                        }
+                    }
+                    continue 'value;
                 }
-                at = at.saturating_add(2);
+                Some(byte) if byte == close => {
+                    reader.step();
+                    open.pop();
+                }
+                _ => return Err(reader.wrong()),
             }
         }
+        break;
+    }
+    reader.space();
+    if reader.peek().is_some() {
+        return Err(reader.wrong());
+    }
+    Ok(match first {
+        Some(b'{') => Outline::Object(parts),
+        Some(b'[') => Outline::Array(parts),
+        _ => Outline::Scalar,
+    })
+}
+
+/// Reads tokens; each method begins where the last one ended.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn step(&mut self) {
+        self.skip(1);
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn wrong(&self) -> JsonError {
+        JsonError::Syntax {
+            offset: self.at,
+            reason: "unexpected text".to_owned(),
+        }
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.step();
+        }
+    }
+
+    /// A member's name and its colon, with the white space behind it; says where the name lies.
+    fn key(&mut self) -> Result<Range<usize>, JsonError> {
+        let start = self.at;
+        if self.peek() != Some(b'"') {
+            return Err(self.wrong());
+        }
+        self.string()?;
+        let end = self.at;
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(self.wrong());
+        }
+        self.step();
+        self.space();
+        Ok(start..end)
+    }
+
+    /// A string literal. An escaped surrogate may stand alone: whoever wants the text will find out.
+    fn string(&mut self) -> Result<(), JsonError> {
+        self.step();
+        loop {
+            let rest = self.rest();
+            let Some(length) = memchr::memchr2(b'"', b'\\', rest) else {
+                self.at = self.bytes.len();
+                return Err(self.wrong());
+            };
+            let plain = rest.get(..length).unwrap_or_default();
+            // Without a way out of the loop it is done many bytes at a time.
+            if plain
+                .iter()
+                .fold(false, |found, byte| found | (*byte < b' '))
+            {
+                let before = plain.iter().take_while(|byte| **byte >= b' ').count();
+                self.skip(before);
+                return Err(self.wrong());
+            }
+            self.skip(length);
+            if self.peek() == Some(b'"') {
+                self.step();
+                return Ok(());
+            }
+            self.escape()?;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        self.step();
+        match self.rest() {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.skip(1),
+            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|hex| hex.is_ascii_hexdigit()) => {
+                self.skip(5);
+            }
+            _ => return Err(self.wrong()),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.peek() == Some(b'-') {
+            self.step();
+        }
+        match self.peek() {
+            Some(b'0') => self.step(),
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.step();
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.step();
+            if let Some(b'+' | b'-') = self.peek() {
+                self.step();
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.step();
+        }
+        match self.at == start {
+            true => Err(self.wrong()),
+            false => Ok(()),
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
+        if !self.rest().starts_with(word) {
+            return Err(self.wrong());
+        }
+        self.skip(word.len());
+        Ok(())
     }
 }

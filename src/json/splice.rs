@@ -5,15 +5,15 @@ use std::ops::Range;
 /// Edits to an object's top-level members by name; every byte not named stays as it was.
 #[derive(Debug, Clone)]
 pub struct Splice<'a> {
-    object: Object<'a>,
+    object: &'a Object<'a>,
     edits: Vec<(String, Option<String>)>,
 }
 
 impl<'a> Splice<'a> {
     /// A splice of `object` that changes nothing yet.
-    pub fn new(object: &Object<'a>) -> Self {
+    pub fn new(object: &'a Object<'a>) -> Self {
         Self {
-            object: object.clone(),
+            object,
             edits: Vec::new(),
         }
     }
@@ -34,7 +34,9 @@ impl<'a> Splice<'a> {
         let mut patches = self.changes();
         patches.extend(self.insertion());
         let text = self.object.text();
-        let mut out = String::with_capacity(text.len());
+        let grown = patches.iter().map(|(_, new)| new.len());
+        let room = grown.fold(text.len(), usize::saturating_add);
+        let mut out = String::with_capacity(room);
         let mut at = 0;
         for (span, new) in patches {
             out.push_str(text.get(at..span.start).unwrap_or_default());
@@ -67,8 +69,9 @@ impl<'a> Splice<'a> {
         let mut previous_end = None;
         let mut patches = Vec::new();
         let mut members = self.object.members().peekable();
-        while let Some((key, member)) = members.next() {
-            let next_start = members.peek().map(|(_, next)| next.key.start);
+        while let Some(member) = members.next() {
+            let key = member.name.as_ref();
+            let next_start = members.peek().map(|next| next.key.start);
             match self.find(key) {
                 Some(Some(new)) => patches.push((member.value.clone(), new.clone())),
                 Some(None) => {
@@ -92,7 +95,7 @@ impl<'a> Splice<'a> {
     /// The new members, behind the last original one.
     fn insertion(&self) -> Option<(Range<usize>, String)> {
         let text = self.object.text();
-        let last_end = self.object.members().last().map(|(_, m)| m.value.end);
+        let last_end = self.object.members().last().map(|last| last.value.end);
         let at = last_end.or_else(|| text.find('{').map(|open| open.saturating_add(1)))?;
         let mut comma = self.object.keys().any(|k| self.kept(k));
         let mut new = String::new();

@@ -1,10 +1,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     reason = "a test stops where it fails"
 )]
 use super::*;
 use proptest::prelude::*;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 fn parse(text: &str) -> Result<Object<'_>, JsonError> {
@@ -12,7 +16,8 @@ fn parse(text: &str) -> Result<Object<'_>, JsonError> {
 }
 
 fn edited(text: &str, edit: impl FnOnce(&mut Splice<'_>)) -> String {
-    let mut splice = Splice::new(&parse(text).unwrap());
+    let object = parse(text).unwrap();
+    let mut splice = Splice::new(&object);
     edit(&mut splice);
     String::from_utf8(splice.finish()).unwrap()
 }
@@ -28,7 +33,30 @@ fn members_are_found_where_they_stand() {
     assert_eq!(object.get::<String>("n"), Ok(None));
     assert_eq!(object.get::<String>("absent"), Ok(None));
     let wrong = JsonError::WrongType { key: "a".into() };
-    assert_eq!(object.get::<String>("a"), Err(wrong));
+    assert_eq!(object.get::<String>("a"), Err(wrong.clone()));
+    assert_eq!(object.text_of("b"), Ok(Some("q\"\\".into())));
+    assert_eq!(object.text_of("n"), Ok(None));
+    assert_eq!(object.text_of("absent"), Ok(None));
+    assert_eq!(object.text_of("a"), Err(wrong));
+}
+
+#[test]
+fn items_are_found_where_they_stand() {
+    let read = |text| items(text, &Limits::default());
+    assert_eq!(read(" [ ] "), Ok(vec![]));
+    assert_eq!(
+        read("[1 , {\"a\":[2]},\n\"],\",null]"),
+        Ok(vec!["1", "{\"a\":[2]}", "\"],\"", "null"])
+    );
+    for text in ["{}", "1", "\"[]\""] {
+        assert_eq!(read(text), Err(JsonError::NotAnArray), "{text}");
+    }
+    for text in ["[1,]", "[,]", "[1 2]", "[1]]", "[", "[]x"] {
+        assert!(
+            matches!(read(text), Err(JsonError::Syntax { .. })),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -227,7 +255,46 @@ fn object() -> impl Strategy<Value = (Vec<String>, String)> {
     })
 }
 
+/// An array's items as serde_json finds them; nothing for what is no array.
+#[derive(Default, Deserialize)]
+struct RawItems(Vec<Box<RawValue>>);
+
+/// Text that is nearly JSON: a value of which some characters were replaced.
+fn near_json() -> impl Strategy<Value = String> {
+    let token = prop::sample::select(vec![
+        "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u00e9", "\\u00g", "\\n", "0", "17", "-", ".",
+        "e", "E+", "true", "nul", "null", "false", " ", "\n", "\t", "\u{1}", "\u{7f}", "ü",
+        "\"a\"", "\"a\":",
+    ]);
+    let soup = prop::collection::vec(token.clone(), 0..12).prop_map(|tokens| tokens.concat());
+    let broken = (
+        object(),
+        prop::collection::vec((any::<prop::sample::Index>(), token), 0..3),
+    );
+    let broken = broken.prop_map(|((_, text), changes)| {
+        let mut chars: Vec<String> = text.chars().map(String::from).collect();
+        for (at, token) in changes {
+            let at = at.index(chars.len());
+            chars[at] = token.to_owned();
+        }
+        chars.concat()
+    });
+    prop_oneof![soup, broken]
+}
+
 proptest! {
+    #[test]
+    fn what_is_json_is_what_serde_json_says(text in near_json()) {
+        let expected = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+        let outlined = scan::outline(text.as_bytes(), 128);
+        prop_assert_eq!(outlined.is_ok(), expected, "{:?}", text);
+        let RawItems(items) = serde_json::from_str(&text).unwrap_or_default();
+        if let Ok(scan::Outline::Array(parts)) = outlined {
+            let found: Vec<&str> = parts.iter().map(|part| &text[part.value.clone()]).collect();
+            prop_assert_eq!(found, items.iter().map(|item| item.get()).collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn setting_a_member_leaves_all_other_bytes((keys, text) in object(), new in value(), pick in any::<prop::sample::Index>()) {
         prop_assume!(!keys.is_empty());

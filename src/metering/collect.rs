@@ -4,8 +4,9 @@ use super::spec::{Spec, spec};
 use super::text::{TEXT_MEMBERS, finish_reason, text_bytes};
 use super::tree::{Tree, locate};
 use super::{Dialect, Reading, Usage, UsageFault, UsageFlag};
-use crate::json::Object;
+use crate::json::{Limits, Object, items, unquoted};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Where an error object may lie.
@@ -68,7 +69,7 @@ impl Collector {
         let usage_at = self.take_usage(object);
         let text = self.take_text(object);
         self.take_names(object);
-        let typed = object.get::<String>("type").ok().flatten();
+        let typed = object.text_of("type").ok().flatten();
         let error = typed.as_deref() == Some("error")
             || ERROR_AT.iter().any(|at| locate(object, at).is_some());
         self.error |= error;
@@ -162,26 +163,28 @@ impl Collector {
 
     fn take_names(&mut self, object: &Object<'_>) {
         let word = |at: &str| {
-            let text: String = serde_json::from_str(locate(object, at)?).ok()?;
+            let text = unquoted(locate(object, at)?)?;
             (!text.is_empty()).then_some(text)
         };
-        if let Some(model) = MODEL_AT.iter().find_map(|at| word(at)) {
-            self.model = Some(model);
+        if let Some(model) = MODEL_AT.iter().find_map(|at| word(at))
+            && self.model.as_deref() != Some(&*model)
+        {
+            self.model = Some(model.into_owned());
         }
         let response = word("object").as_deref() == Some("response");
-        let ended = |status: &String| !matches!(status.as_str(), "in_progress" | "queued");
+        let ended = |status: &Cow<'_, str>| !matches!(&**status, "in_progress" | "queued");
         let finish = word("stop_reason")
             .or_else(|| word("status").filter(|s| response && ended(s)))
             .or_else(|| word("response.status").filter(ended));
-        if finish.is_some() {
-            self.finish_reason = finish;
+        if let Some(finish) = finish {
+            self.finish_reason = Some(finish.into_owned());
         }
     }
 }
 
 fn has_no_choices(object: &Object<'_>) -> bool {
-    match object.get::<Vec<Value>>("choices") {
-        Ok(choices) => choices.is_none_or(|c| c.is_empty()),
-        Err(_) => false,
+    match object.raw("choices") {
+        None | Some("null") => true,
+        Some(choices) => items(choices, &Limits::default()).is_ok_and(|c| c.is_empty()),
     }
 }

@@ -50,21 +50,34 @@ impl SseScanner {
     /// Takes the next bytes and gives the events they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
         let mut events = Vec::new();
-        for &byte in bytes {
+        let mut rest = bytes;
+        while let Some(first) = rest.first() {
             if self.after_cr {
                 self.after_cr = false;
-                if byte == b'\n' {
-                    self.event.push(byte);
-                    events.extend(self.end_line());
-                    continue;
+                let with_lf = *first == b'\n';
+                if with_lf {
+                    rest = self.take(rest, 1);
                 }
                 events.extend(self.end_line());
+                if with_lf {
+                    continue;
+                }
             }
-            self.event.push(byte);
-            match byte {
-                b'\n' => events.extend(self.end_line()),
-                b'\r' => self.after_cr = true,
-                _ => self.line_empty = false,
+            let room = self.bytes_max.saturating_sub(self.event.len()).max(1);
+            let within = rest.get(..room).unwrap_or(rest);
+            let end = memchr::memchr2(b'\n', b'\r', within);
+            let text = end.unwrap_or(within.len());
+            if text > 0 {
+                self.line_empty = false;
+                rest = self.take(rest, text);
+            }
+            if end.is_some() {
+                let lf = rest.first() == Some(&b'\n');
+                rest = self.take(rest, 1);
+                match lf {
+                    true => events.extend(self.end_line()),
+                    false => self.after_cr = true,
+                }
             }
             if self.event.len() >= self.bytes_max && !self.after_cr {
                 self.oversized = true;
@@ -72,6 +85,13 @@ impl SseScanner {
             }
         }
         events
+    }
+
+    /// Moves the first bytes into the event, and gives what is left of them.
+    fn take<'b>(&mut self, bytes: &'b [u8], length: usize) -> &'b [u8] {
+        let (taken, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+        self.event.extend_from_slice(taken);
+        rest
     }
 
     /// The bytes that no event was completed of.
@@ -122,8 +142,13 @@ fn read(raw: Vec<u8>, at_start: bool) -> SseEvent {
     }
     let mut event = None;
     let mut data: Option<String> = None;
-    for line in text.split(['\n', '\r']) {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+    for line in lines(text) {
+        let colon = memchr::memchr(b':', line.as_bytes());
+        let (field, value) = colon
+            .and_then(|at| line.split_at_checked(at))
+            .map_or((line, ""), |(field, rest)| {
+                (field, rest.get(1..).unwrap_or_default())
+            });
         let value = value.strip_prefix(' ').unwrap_or(value);
         match (field, &mut data) {
             ("event", _) => event = Some(value.to_owned()),
@@ -141,4 +166,15 @@ fn read(raw: Vec<u8>, at_start: bool) -> SseEvent {
         data,
         oversized: false,
     }
+}
+
+/// The text between line ends of either kind.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr2_iter(b'\n', b'\r', text.as_bytes());
+    let mut start = 0usize;
+    ends.chain([text.len()]).filter_map(move |end| {
+        let line = text.get(start..end);
+        start = end.saturating_add(1);
+        line
+    })
 }

@@ -86,7 +86,7 @@ impl StreamMeter {
 }
 
 fn is_last(object: &Object<'_>) -> bool {
-    let kind = object.get::<String>("type").ok().flatten();
+    let kind = object.text_of("type").ok().flatten();
     matches!(
         kind.as_deref(),
         Some("message_stop" | "response.completed" | "response.incomplete" | "response.failed")

@@ -5,9 +5,10 @@ use super::exposure::{Draws, Exposure, Full};
 use super::rails::Payee;
 use super::stored::StoredTransfer;
 use crate::chain::{Preflight, RevertReason, Rpc, Transfer};
-use crate::config::RailKind;
+use crate::config::{AssetConfig, RailKind};
 use crate::ledger::{ReplayKey, SettleWhen, Takes};
 use crate::money::Units;
+use crate::protocol::eip712::Separator;
 use crate::protocol::eip3009::{self, Proof, Signed, Terms};
 use crate::protocol::x402::{Credential, EXACT, Requirements};
 use crate::protocol::{Network, Refusal};
@@ -19,6 +20,8 @@ use serde_json::{Map, Value};
 pub(super) struct ExactRail {
     rpc: Rpc,
     payee: Payee,
+    /// The asset's.
+    domain: Separator,
     settle_when: SettleWhen,
     relayer: Address,
     exposure: Exposure,
@@ -32,8 +35,15 @@ impl ExactRail {
         relayer: Address,
         exposure: Exposure,
     ) -> Self {
+        let AssetConfig {
+            address,
+            name,
+            version,
+            ..
+        } = &payee.asset;
         Self {
             rpc,
+            domain: Separator::of_token(payee.network, *address, name, version),
             payee,
             settle_when,
             relayer,
@@ -157,8 +167,7 @@ impl ExactRail {
             asset: self.payee.asset.address,
             pay_to: self.payee.pay_to,
             amount,
-            token_name: self.payee.asset.name.clone(),
-            token_version: self.payee.asset.version.clone(),
+            domain: self.domain,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::chain::{PermitPreflight, PermitTransfer, Rpc};
 use crate::config::{ContractsConfig, RailKind};
 use crate::ledger::{ReplayKey, SettleWhen, Takes};
 use crate::money::Units;
+use crate::protocol::eip712::Separator;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::permit2::eip2612::{self, TokenDomain};
 use crate::protocol::permit2::erc20_approval;
@@ -25,6 +26,8 @@ pub(super) struct Permit2Rail {
     rpc: Rpc,
     payee: Payee,
     permit2: Address,
+    /// Permit2's.
+    domain: Separator,
     proxy: Address,
     /// Who alone may settle: `upto` has one, `exact` has none.
     facilitator: Option<Address>,
@@ -47,6 +50,7 @@ impl Permit2Rail {
     ) -> Self {
         Self {
             rpc,
+            domain: Separator::of_permit2(payee.network, contracts.permit2),
             payee,
             permit2: contracts.permit2,
             proxy: contracts.upto_proxy,
@@ -70,6 +74,7 @@ impl Permit2Rail {
     ) -> Self {
         Self {
             rpc,
+            domain: Separator::of_permit2(payee.network, contracts.permit2),
             payee,
             permit2: contracts.permit2,
             proxy: contracts.exact_proxy,
@@ -274,11 +279,10 @@ impl Permit2Rail {
 
     fn terms(&self, amount: Units) -> Terms {
         Terms {
-            network: self.payee.network,
+            domain: self.domain,
             asset: self.payee.asset.address,
             pay_to: self.payee.pay_to,
             amount,
-            permit2: self.permit2,
             proxy: self.proxy,
             facilitator: self.facilitator,
         }

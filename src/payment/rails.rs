@@ -37,7 +37,7 @@ pub(super) struct Payee {
 }
 
 /// Which offers a caller is made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Wish {
     /// Only this rail's, when it is offered at all.
     pub rail: Option<RailKind>,
@@ -144,14 +144,28 @@ impl Rails {
     /// two, always. A rail that the caller wishes for comes alone, if it is offered here; a caller
     /// who must pay beforehand is not offered what is settled afterwards.
     pub fn offers(&self, amount: Units, price_row: &str, wish: Wish) -> Vec<Requirements> {
+        self.offered(wish)
+            .filter_map(|kind| self.offer(kind, amount, price_row))
+            .collect()
+    }
+
+    /// What those offers say, in their order: all that differs between calls at one price row.
+    pub fn amounts(&self, amount: Units, wish: Wish) -> Vec<Units> {
+        let said = |kind| match kind {
+            RailKind::Exact | RailKind::ExactPermit2 | RailKind::Upto => amount,
+            RailKind::Channel => self.inner.channel.offer_amount(amount),
+        };
+        self.offered(wish).map(said).collect()
+    }
+
+    fn offered(&self, wish: Wish) -> impl Iterator<Item = RailKind> {
         let order = &self.inner.order;
         let wished = wish.rail.filter(|kind| order.contains(kind));
         order
             .iter()
-            .filter(|kind| wished.is_none_or(|wished| wished == **kind))
-            .filter(|kind| !(wish.prepaid && **kind == RailKind::Upto))
-            .filter_map(|kind| self.offer(*kind, amount, price_row))
-            .collect()
+            .copied()
+            .filter(move |kind| wished.is_none_or(|wished| wished == *kind))
+            .filter(move |kind| !(wish.prepaid && *kind == RailKind::Upto))
     }
 
     /// The extensions that spare a payer the approval of Permit2, where a rail needs one.

@@ -5,6 +5,7 @@ use super::Refusal;
 use super::header::HEADER_LIMITS;
 use crate::json::{JsonError, Object};
 use alloy::primitives::{Address, U256};
+use std::borrow::Cow;
 use std::str::FromStr;
 
 /// The longest signature read, in bytes; a smart wallet's may be long, but not without end.
@@ -13,13 +14,13 @@ const SIGNATURE_BYTES_MAX: usize = 2 << 10;
 /// The member `key`, an object itself.
 pub(super) fn object<'a>(parent: &Object<'a>, key: &str) -> Result<Object<'a>, Refusal> {
     let raw = parent.raw(key).ok_or_else(|| wrong(key))?;
-    Object::parse(raw.as_bytes(), &HEADER_LIMITS).map_err(malformed)
+    Object::of(raw, &HEADER_LIMITS).map_err(malformed)
 }
 
 /// The member `key`, a text.
-pub(super) fn text(object: &Object<'_>, key: &str) -> Result<String, Refusal> {
+pub(super) fn text<'a>(object: &Object<'a>, key: &str) -> Result<Cow<'a, str>, Refusal> {
     object
-        .get(key)
+        .text_of(key)
         .map_err(malformed)?
         .ok_or_else(|| wrong(key))
 }

@@ -38,10 +38,19 @@ pub(super) fn decode(value: &str) -> Result<Vec<u8>, HeaderError> {
 
 /// Encodes `content` as a header value; fails when it would be longer than [`HEADER_BYTES_MAX`].
 pub(super) fn encode(content: &impl Serialize) -> Result<String, HeaderError> {
-    let json = serde_json::to_vec(content).map_err(|_| HeaderError::NotJson)?;
+    encode_json(&json(content)?)
+}
+
+/// The same of content that was printed before.
+pub(super) fn encode_json(json: &str) -> Result<String, HeaderError> {
     let value = STANDARD.encode(json);
     if value.len() > HEADER_BYTES_MAX {
         return Err(HeaderError::TooLarge);
     }
     Ok(value)
+}
+
+/// Prints `content`.
+pub(super) fn json(content: &impl Serialize) -> Result<String, HeaderError> {
+    serde_json::to_string(content).map_err(|_| HeaderError::NotJson)
 }

@@ -11,6 +11,7 @@ pub mod addresses;
 pub mod channel;
 mod decimal;
 pub mod eip3009;
+pub mod eip712;
 mod fields;
 mod header;
 mod network;

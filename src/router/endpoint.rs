@@ -16,6 +16,8 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 pub struct Endpoint {
     /// The model as configured: ids, limits, price row.
     pub model: ModelConfig,
+    /// The name of its price row in offers: the beginning of the row's hash, in hexadecimal.
+    pub price_row: String,
     /// The upstream's name.
     pub upstream: String,
     /// How long a whole call may take.
@@ -52,8 +54,10 @@ impl Endpoint {
         upstream: &UpstreamConfig,
         model: &ModelConfig,
     ) -> Self {
+        let hash = model.price.sha256();
         Self {
             model: model.clone(),
+            price_row: hex::encode(hash.first_chunk::<8>().unwrap_or(&[0; 8])),
             upstream: upstream.name.clone(),
             call_timeout: upstream.call_timeout,
             client,

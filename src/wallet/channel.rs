@@ -32,8 +32,7 @@ pub(super) fn terms(offer: &Requirements) -> Option<Terms> {
     };
     let min_deposit = offer.extra_text("minDeposit");
     let terms = Terms {
-        network: offer.network,
-        contract: BATCH_SETTLEMENT,
+        domain: Domain::new(offer.network, BATCH_SETTLEMENT),
         asset: offer.asset,
         pay_to: offer.pay_to,
         receiver_authorizer,

@@ -180,8 +180,5 @@ impl Wallet {
 }
 
 fn domain(peer: &PeerKey) -> Domain {
-    Domain {
-        network: peer.network,
-        contract: crate::protocol::addresses::BATCH_SETTLEMENT,
-    }
+    Domain::new(peer.network, crate::protocol::addresses::BATCH_SETTLEMENT)
 }

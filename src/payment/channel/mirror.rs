@@ -117,7 +117,7 @@ impl ChannelRail {
             channel: super::ledger_id(config.id(terms.domain())),
             payer: format!("{:#x}", config.payer),
             network: payee.network.to_string(),
-            contract: format!("{:#x}", terms.contract),
+            contract: format!("{:#x}", self.contract()),
             asset: format!("{:#x}", config.token),
             asset_decimals: self.decimals(),
             receiver: format!("{:#x}", config.receiver),

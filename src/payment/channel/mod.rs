@@ -32,7 +32,7 @@ use crate::ledger::{ChannelId, ChannelUse, Ledger, ReplayKey, RequestHash};
 use crate::money::{AssetDecimals, Units};
 use crate::protocol::Refusal;
 use crate::protocol::channel::{
-    self, ChannelConfig, Method, Payload, Refused, Rule, Terms, Voucher,
+    self, ChannelConfig, Domain, Payload, Refused, Rule, Terms, Voucher,
 };
 use crate::protocol::eip3009::Proof;
 use crate::protocol::payment_identifier::PaymentId;
@@ -41,6 +41,7 @@ use crate::protocol::signature::{Key, SignatureError};
 use crate::protocol::x402::Credential;
 use alloy::primitives::{Address, B256, Bytes};
 use gate::Gate;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,10 @@ struct Inner {
     payee: Payee,
     contracts: ContractsConfig,
     rule: Rule,
-    method: Method,
+    /// Those of every offer, but for its amount.
+    terms: Terms,
+    /// What every offer says of channels, but for its price row.
+    extra: Map<String, Value>,
     withdraw_delay_seconds: u64,
     deposit_min: Units,
     /// Signs claims and refunds.
@@ -85,21 +89,24 @@ impl ChannelRail {
     ) -> Result<Self, SignatureError> {
         let own = config.channels.authorizer_key.as_ref();
         let key = own.unwrap_or(&config.payment.relayer_key);
+        let authorizer = Key::from_hex(key.reveal())?;
+        let terms = terms(config, &payee, authorizer.address());
         Ok(Self {
             inner: Arc::new(Inner {
                 rpc,
                 ledger,
                 operations,
+                extra: channel::offer_extra(&terms),
+                terms,
                 payee,
                 contracts: config.contracts,
                 rule: match config.channels.strict {
                     true => Rule::Strict,
                     false => Rule::Late,
                 },
-                method: config.channels.deposit_by,
                 withdraw_delay_seconds: config.channels.withdraw_delay_seconds,
                 deposit_min: config.channels.deposit_min,
-                authorizer: Key::from_hex(key.reveal())?,
+                authorizer,
                 gate: Gate::default(),
                 watched: Watched::default(),
                 observing: tokio::sync::Mutex::default(),
@@ -196,24 +203,9 @@ impl ChannelRail {
     }
 
     fn terms(&self, amount: Units) -> Terms {
-        let Inner {
-            payee, contracts, ..
-        } = &*self.inner;
         Terms {
-            network: payee.network,
-            contract: contracts.batch_settlement,
-            asset: payee.asset.address,
-            pay_to: payee.pay_to,
-            receiver_authorizer: self.inner.authorizer.address(),
-            withdraw_delay: self.inner.withdraw_delay_seconds,
             amount,
-            min_deposit: Some(self.inner.deposit_min).filter(|min| !min.is_zero()),
-            method: self.inner.method,
-            token_name: payee.asset.name.clone(),
-            token_version: payee.asset.version.clone(),
-            erc3009_collector: contracts.erc3009_collector,
-            permit2_collector: contracts.permit2_collector,
-            permit2: contracts.permit2,
+            ..self.inner.terms.clone()
         }
     }
 
@@ -235,6 +227,26 @@ impl ChannelRail {
             max_claimable: voucher.max_claimable,
             signature: Bytes::copy_from_slice(&voucher.signature).to_string(),
         })
+    }
+}
+
+fn terms(config: &Config, payee: &Payee, receiver_authorizer: Address) -> Terms {
+    let contracts = &config.contracts;
+    let deposit_min = config.channels.deposit_min;
+    Terms {
+        domain: Domain::new(payee.network, contracts.batch_settlement),
+        asset: payee.asset.address,
+        pay_to: payee.pay_to,
+        receiver_authorizer,
+        withdraw_delay: config.channels.withdraw_delay_seconds,
+        amount: Units::ZERO,
+        min_deposit: Some(deposit_min).filter(|min| !min.is_zero()),
+        method: config.channels.deposit_by,
+        token_name: payee.asset.name.clone(),
+        token_version: payee.asset.version.clone(),
+        erc3009_collector: contracts.erc3009_collector,
+        permit2_collector: contracts.permit2_collector,
+        permit2: contracts.permit2,
     }
 }
 

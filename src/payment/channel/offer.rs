@@ -1,6 +1,6 @@
 //! What offers, corrective 402s and paid answers say of channels.
 
-use super::{ChannelRail, config_of};
+use super::{ChannelRail, Inner, config_of};
 use crate::ledger;
 use crate::money::Units;
 use crate::payment::authorized::PaidByChannel;
@@ -38,18 +38,18 @@ impl ChannelRail {
     /// The offer of one ceiling at one price row (x402 scheme_batch_settlement_evm): the same for the
     /// same two, always.
     pub(in crate::payment) fn offer(&self, ceiling: Units, price_row: &str) -> Requirements {
-        let terms = self.terms(self.offer_amount(ceiling));
-        let mut extra = channel::offer_extra(&terms);
+        let Inner { payee, extra, .. } = &*self.inner;
+        let mut extra = extra.clone();
         if !price_row.is_empty() {
             extra.insert("priceRow".to_owned(), Value::from(price_row));
         }
         Requirements {
             scheme: BATCH_SETTLEMENT.to_owned(),
-            network: terms.network,
-            amount: terms.amount,
-            asset: terms.asset,
-            pay_to: terms.pay_to,
-            max_timeout_seconds: self.inner.payee.max_timeout_seconds,
+            network: payee.network,
+            amount: self.offer_amount(ceiling),
+            asset: payee.asset.address,
+            pay_to: payee.pay_to,
+            max_timeout_seconds: payee.max_timeout_seconds,
             extra: Some(extra),
         }
     }

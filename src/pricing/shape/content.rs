@@ -2,9 +2,15 @@
 
 use super::ShapeRefusal;
 use super::members::{present, shown};
-use crate::json::Object;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use crate::json::{self, Limits, Object};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A body was bounded as a whole before its parts are looked at.
+const LIMITS: Limits = Limits {
+    depth_max: 128,
+    bytes_max: usize::MAX,
+};
 
 /// Content parts that are text and nothing else. Any other part is refused by name.
 const TEXT_PARTS: [&str; 6] = [
@@ -19,24 +25,6 @@ const TEXT_PARTS: [&str; 6] = [
 /// Tools that the caller runs itself. Any other type runs at the provider, at a price of its own.
 const CALLER_TOOLS: [&str; 2] = ["function", "custom"];
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    /// An earlier spoken answer, put into the prompt by its id.
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
-    /// Pictures that an earlier answer carried.
-    #[serde(borrow)]
-    images: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Typed<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-}
-
 /// Checks `messages` and counts them.
 pub(super) fn messages(body: &Object<'_>) -> Result<u64, ShapeRefusal> {
     let raw = present(body, "messages")
@@ -46,7 +34,7 @@ pub(super) fn messages(body: &Object<'_>) -> Result<u64, ShapeRefusal> {
         return Err(ShapeRefusal::invalid("messages", "must not be empty"));
     }
     for (i, raw) in messages.iter().enumerate() {
-        message(raw.get(), &format!("messages[{i}]"))?;
+        message(raw, &At::root("messages", i))?;
     }
     Ok(count(&messages))
 }
@@ -58,11 +46,11 @@ pub(super) fn tools(body: &Object<'_>) -> Result<u64, ShapeRefusal> {
         None => Vec::new(),
     };
     for (i, raw) in tools.iter().enumerate() {
-        let param = format!("tools[{i}]");
-        let kind = kind(raw.get(), &param)?;
-        if !CALLER_TOOLS.contains(&kind.as_str()) {
+        let at = At::root("tools", i);
+        let kind = kind(raw, &at)?;
+        if !CALLER_TOOLS.contains(&kind.as_ref()) {
             let what = format!("a tool of type {} runs at the provider and", shown(&kind));
-            return Err(ShapeRefusal::unpriced(format!("{param}.type"), &what));
+            return Err(ShapeRefusal::unpriced(format!("{at}.type"), &what));
         }
     }
     let functions = match present(body, "functions") {
@@ -72,62 +60,89 @@ pub(super) fn tools(body: &Object<'_>) -> Result<u64, ShapeRefusal> {
     Ok(count(&tools).saturating_add(count(&functions)))
 }
 
-fn message(raw: &str, param: &str) -> Result<(), ShapeRefusal> {
-    let message: Message<'_> = object(raw, param)?;
-    if message.audio.is_some() {
-        return Err(ShapeRefusal::unpriced(format!("{param}.audio"), "audio"));
+fn message(raw: &str, at: &At<'_>) -> Result<(), ShapeRefusal> {
+    let message = object(raw, at)?;
+    if present(&message, "audio").is_some() {
+        return Err(ShapeRefusal::unpriced(format!("{at}.audio"), "audio"));
     }
-    let no_images = |raw: &&RawValue| !matches!(items(raw.get(), param), Ok(i) if i.is_empty());
-    if message.images.filter(no_images).is_some() {
-        return Err(ShapeRefusal::unpriced(
-            format!("{param}.images"),
-            "an image",
-        ));
+    let no_images = |raw: &&str| !matches!(json::items(raw, &LIMITS), Ok(i) if i.is_empty());
+    if present(&message, "images").filter(no_images).is_some() {
+        return Err(ShapeRefusal::unpriced(format!("{at}.images"), "an image"));
     }
-    let content = message.content.map(RawValue::get).unwrap_or("null");
+    let content = message.raw("content").unwrap_or("null");
     match content.bytes().next() {
         Some(b'"' | b'n') => Ok(()),
-        Some(b'[') => parts(content, &format!("{param}.content")),
+        Some(b'[') => parts(content, at),
         _ => Err(ShapeRefusal::invalid(
-            format!("{param}.content"),
+            format!("{at}.content"),
             "must be a string or an array of parts",
         )),
     }
 }
 
-fn parts(raw: &str, param: &str) -> Result<(), ShapeRefusal> {
-    for (i, raw) in items(raw, param)?.iter().enumerate() {
-        let param = format!("{param}[{i}]");
-        let kind = kind(raw.get(), &param)?;
-        if !TEXT_PARTS.contains(&kind.as_str()) {
+fn parts(raw: &str, message: &At<'_>) -> Result<(), ShapeRefusal> {
+    let parts = json::items(raw, &LIMITS)
+        .map_err(|_| ShapeRefusal::invalid(format!("{message}.content"), "must be an array"))?;
+    for (i, raw) in parts.into_iter().enumerate() {
+        let at = At {
+            parent: Some(message),
+            list: "content",
+            index: i,
+        };
+        let kind = kind(raw, &at)?;
+        if !TEXT_PARTS.contains(&kind.as_ref()) {
             let what = format!("a content part of type {}", shown(&kind));
-            return Err(ShapeRefusal::unpriced(format!("{param}.type"), &what));
+            return Err(ShapeRefusal::unpriced(format!("{at}.type"), &what));
         }
     }
     Ok(())
 }
 
 /// The `type` of an object that must have one.
-fn kind(raw: &str, param: &str) -> Result<String, ShapeRefusal> {
-    let typed: Typed<'_> = object(raw, param)?;
-    typed
-        .kind
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .ok_or_else(|| ShapeRefusal::invalid(format!("{param}.type"), "is required: a string"))
+fn kind<'a>(raw: &'a str, at: &At<'_>) -> Result<Cow<'a, str>, ShapeRefusal> {
+    let kind = object(raw, at)?.text_of("type").ok().flatten();
+    kind.ok_or_else(|| ShapeRefusal::invalid(format!("{at}.type"), "is required: a string"))
 }
 
 /// Reads an object; one that names a member twice is refused, as two readers could disagree on it.
-fn object<'a, T: Deserialize<'a>>(raw: &'a str, param: &str) -> Result<T, ShapeRefusal> {
-    let wrong = || ShapeRefusal::invalid(param, "must be an object that names each member once");
-    // serde would also read a struct from an array.
-    if !raw.starts_with('{') {
-        return Err(wrong());
-    }
-    serde_json::from_str(raw).map_err(|_| wrong())
+fn object<'a>(raw: &'a str, at: &At<'_>) -> Result<Object<'a>, ShapeRefusal> {
+    let wrong = |_| {
+        ShapeRefusal::invalid(
+            at.to_string(),
+            "must be an object that names each member once",
+        )
+    };
+    Object::of(raw, &LIMITS).map_err(wrong)
 }
 
-fn items<'a>(raw: &'a str, param: &str) -> Result<Vec<&'a RawValue>, ShapeRefusal> {
-    serde_json::from_str(raw).map_err(|_| ShapeRefusal::invalid(param, "must be an array"))
+fn items<'a>(raw: &'a str, param: &str) -> Result<Vec<&'a str>, ShapeRefusal> {
+    json::items(raw, &LIMITS).map_err(|_| ShapeRefusal::invalid(param, "must be an array"))
+}
+
+/// The place of a list's item, which is printed only when something is wrong there.
+struct At<'a> {
+    parent: Option<&'a At<'a>>,
+    list: &'a str,
+    index: usize,
+}
+
+impl<'a> At<'a> {
+    const fn root(list: &'a str, index: usize) -> Self {
+        Self {
+            parent: None,
+            list,
+            index,
+        }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}.")?;
+        }
+        write!(f, "{}[{}]", self.list, self.index)
+    }
 }
 
 fn count<T>(items: &[T]) -> u64 {

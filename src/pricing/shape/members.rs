@@ -1,9 +1,9 @@
 //! Top-level members of a chat request.
 
 use super::ShapeRefusal;
-use crate::json::Object;
+use crate::json::{self, Limits, Object};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// Members that add cost, or prompt text from elsewhere, that no rate of a row covers.
 const UNPRICED: [&str; 14] = [
@@ -41,7 +41,7 @@ pub(super) fn refuse_unpriced(body: &Object<'_>) -> Result<(), ShapeRefusal> {
     }
     for (key, allowed) in AT_ROW_PRICE {
         if let Some(value) = text(body, key)?
-            && !allowed.contains(&value.as_str())
+            && !allowed.contains(&value.as_ref())
         {
             return Err(ShapeRefusal::unpriced(
                 key,
@@ -73,8 +73,9 @@ pub(super) fn get<T: DeserializeOwned>(
         .map_err(|_| ShapeRefusal::invalid(key, format!("must be {form}")))
 }
 
-pub(super) fn text(body: &Object<'_>, key: &str) -> Result<Option<String>, ShapeRefusal> {
-    get(body, key, "a string")
+pub(super) fn text<'a>(body: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, ShapeRefusal> {
+    body.text_of(key)
+        .map_err(|_| ShapeRefusal::invalid(key, "must be a string"))
 }
 
 /// A whole number from 1 to `max`; `12.0`, `1e9` and `"12"` are refused, as readers disagree on them.
@@ -97,7 +98,7 @@ pub(super) fn count(body: &Object<'_>, key: &str, max: u64) -> Result<Option<u64
 }
 
 fn is_empty_array(raw: &str) -> bool {
-    serde_json::from_str::<Vec<&RawValue>>(raw).is_ok_and(|items| items.is_empty())
+    json::items(raw, &Limits::default()).is_ok_and(|items| items.is_empty())
 }
 
 /// What a caller wrote, quoted and short enough for a message.

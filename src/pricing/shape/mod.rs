@@ -101,7 +101,7 @@ impl RequestShape {
             "an object with include_usage true or false",
         )?;
         Ok(Self {
-            model,
+            model: model.into_owned(),
             bytes: length(body.text()),
             messages,
             tools,

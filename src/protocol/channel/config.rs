@@ -1,10 +1,11 @@
 use super::refused::Refused;
 use super::typed;
 use crate::money::Units;
+use crate::protocol::eip712::{Separator, struct_hash};
 use crate::protocol::{Network, decimal};
 use alloy::primitives::aliases::U40;
-use alloy::primitives::{Address, B256};
-use alloy::sol_types::{Eip712Domain, SolStruct, eip712_domain};
+use alloy::primitives::{Address, B256, U256};
+use alloy::sol_types::{Eip712Domain, eip712_domain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -17,20 +18,30 @@ pub const WITHDRAW_DELAY_SECONDS_MAX: u64 = 2_592_000;
 /// Where channels live: every id, voucher, claim and refund is signed for this contract alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Domain {
-    /// The chain.
-    pub network: Network,
-    /// The batch-settlement contract.
-    pub contract: Address,
+    network: Network,
+    separator: Separator,
 }
 
 impl Domain {
-    pub(super) fn eip712(self) -> Eip712Domain {
-        eip712_domain! {
+    /// That of the batch-settlement contract at this address of this chain.
+    pub fn new(network: Network, contract: Address) -> Self {
+        let separator = Separator::of(&eip712_domain! {
             name: "x402 Batch Settlement",
             version: "1",
-            chain_id: self.network.chain_id(),
-            verifying_contract: self.contract,
-        }
+            chain_id: network.chain_id(),
+            verifying_contract: contract,
+        });
+        Self { network, separator }
+    }
+
+    /// The chain.
+    pub const fn network(self) -> Network {
+        self.network
+    }
+
+    /// What is signed of a message whose hash is this.
+    pub(super) fn digest(self, message: B256) -> B256 {
+        self.separator.digest(message)
     }
 }
 
@@ -63,16 +74,16 @@ pub struct ChannelConfig {
 impl ChannelConfig {
     /// The channel's id: the EIP-712 digest, bound to the chain and the contract.
     pub fn id(&self, domain: Domain) -> B256 {
-        let config = typed::ChannelConfig {
-            payer: self.payer,
-            payerAuthorizer: self.payer_authorizer,
-            receiver: self.receiver,
-            receiverAuthorizer: self.receiver_authorizer,
-            token: self.token,
-            withdrawDelay: U40::saturating_from(self.withdraw_delay),
-            salt: self.salt,
-        };
-        config.eip712_signing_hash(&domain.eip712())
+        let words = [
+            self.payer.into_word(),
+            self.payer_authorizer.into_word(),
+            self.receiver.into_word(),
+            self.receiver_authorizer.into_word(),
+            self.token.into_word(),
+            U256::from(U40::saturating_from(self.withdraw_delay)).into(),
+            self.salt,
+        ];
+        domain.digest(struct_hash(*typed::CHANNEL_CONFIG, words))
     }
 }
 
@@ -89,10 +100,8 @@ pub enum Method {
 /// What a channel payment is held against: one offer, and the contracts it goes through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// The chain.
-    pub network: Network,
-    /// The batch-settlement contract.
-    pub contract: Address,
+    /// Where the channels live.
+    pub domain: Domain,
     /// The token contract.
     pub asset: Address,
     /// Who is paid.
@@ -122,17 +131,14 @@ pub struct Terms {
 impl Terms {
     /// Where the channels live.
     pub const fn domain(&self) -> Domain {
-        Domain {
-            network: self.network,
-            contract: self.contract,
-        }
+        self.domain
     }
 
     pub(super) fn token_domain(&self) -> Eip712Domain {
         eip712_domain! {
             name: self.token_name.clone(),
             version: self.token_version.clone(),
-            chain_id: self.network.chain_id(),
+            chain_id: self.domain.network.chain_id(),
             verifying_contract: self.asset,
         }
     }

@@ -215,7 +215,7 @@ pub fn check_permit(
         amount: U256::from(deposit.amount.atomic()),
     };
     let token = eip2612::TokenDomain {
-        network: terms.network,
+        network: terms.domain.network(),
         asset: terms.asset,
         name: terms.token_name.clone(),
         version: terms.token_version.clone(),
@@ -300,7 +300,7 @@ fn permit_data(permit: &eip2612::Signed) -> Vec<u8> {
 fn permit2_domain(permit2: Address, domain: Domain) -> Eip712Domain {
     eip712_domain! {
         name: "Permit2",
-        chain_id: domain.network.chain_id(),
+        chain_id: domain.network().chain_id(),
         verifying_contract: permit2,
     }
 }

@@ -6,13 +6,12 @@ use super::deposit::{Authorization, Deposit, Erc3009, Permit2};
 use super::payload::Payload;
 use super::refused::Refused;
 use super::voucher::Voucher;
-use crate::json::Object;
+use crate::json::{Object, unquoted};
 use crate::money::Units;
 use crate::protocol::Refusal;
-use crate::protocol::fields::{self, address, malformed, object, wrong};
+use crate::protocol::fields::{self, address, object, wrong};
 use crate::protocol::signature::EcdsaSignature;
 use alloy::primitives::{B256, U256};
-use serde_json::Value;
 
 /// The first value that does not fit the contract's `uint40`.
 const DELAY_END: u64 = 1 << 40;
@@ -20,12 +19,12 @@ const DELAY_END: u64 = 1 << 40;
 /// Reads the `payload` of a `batch-settlement` payment (x402 scheme_batch_settlement_evm).
 pub fn parse_payload(payload: &Object<'_>) -> Result<Payload, Refusal> {
     let kind = fields::text(payload, "type").map_err(|_| Refused::PayloadType)?;
-    if !matches!(kind.as_str(), "deposit" | "voucher" | "refund") {
+    if !matches!(&*kind, "deposit" | "voucher" | "refund") {
         return Err(Refused::PayloadType.into());
     }
     let config = config(&object(payload, "channelConfig")?)?;
     let voucher = voucher(&object(payload, "voucher")?)?;
-    Ok(match kind.as_str() {
+    Ok(match &*kind {
         "deposit" => Payload::Deposit {
             deposit: Box::new(deposit(&object(payload, "deposit")?)?),
             config,
@@ -130,11 +129,10 @@ fn units(object: &Object<'_>, key: &str) -> Result<Units, Refusal> {
 
 /// Reads an integer of at most 256 bits: decimal text, `0x` and digits, or a whole number.
 fn integer(object: &Object<'_>, key: &str) -> Result<U256, Refusal> {
-    let value: Option<Value> = object.get(key).map_err(malformed)?;
-    let number = match &value {
-        Some(Value::String(text)) => fields::decimal(text).or_else(|| hexadecimal(text)),
-        Some(Value::Number(number)) => number.as_u64().map(U256::from),
-        _ => None,
+    let raw = object.raw(key).unwrap_or_default();
+    let number = match unquoted(raw) {
+        Some(text) => fields::decimal(&text).or_else(|| hexadecimal(&text)),
+        None => raw.parse::<u64>().ok().map(U256::from),
     };
     number.ok_or_else(|| wrong(key))
 }

@@ -56,8 +56,7 @@ impl Vector {
         let offer = &self.requirements;
         let extra = offer.extra.as_ref().unwrap();
         Terms {
-            network: offer.network,
-            contract: addresses::BATCH_SETTLEMENT,
+            domain: Domain::new(offer.network, addresses::BATCH_SETTLEMENT),
             asset: offer.asset,
             pay_to: offer.pay_to,
             receiver_authorizer: extra["receiverAuthorizer"]
@@ -224,10 +223,8 @@ struct Authorizer {
 fn the_receivers_authorizer_signs_what_the_facilitator_asks_for() {
     let text = include_str!("../../../tests/data/channel/authorizer.json");
     let file: Value = serde_json::from_str(text).unwrap();
-    let domain = Domain {
-        network: file["network"].as_str().unwrap().parse().unwrap(),
-        contract: addresses::BATCH_SETTLEMENT,
-    };
+    let network = file["network"].as_str().unwrap().parse().unwrap();
+    let domain = Domain::new(network, addresses::BATCH_SETTLEMENT);
     let rows: Vec<Authorizer> = serde_json::from_value(file["authorizer"].clone()).unwrap();
     assert_eq!(rows.len(), 3);
     for row in rows {
@@ -302,10 +299,7 @@ fn our_clients_books_move_as_the_published_clients_do() {
         assert_eq!(r.before.after_refund(r.amount), r.after, "{:?}", r.amount);
     }
     for c in books.corrections {
-        let domain = Domain {
-            network: c.network,
-            contract: addresses::BATCH_SETTLEMENT,
-        };
+        let domain = Domain::new(c.network, addresses::BATCH_SETTLEMENT);
         let book = Book::corrected(&c.extra, &c.config, domain, c.balance, c.total_claimed);
         assert_eq!(book, c.after, "{}", c.label);
     }

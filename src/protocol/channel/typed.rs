@@ -1,7 +1,14 @@
 //! The typed data as the contracts define it: the batch-settlement contract, the token for a
 //! deposit by EIP-3009, Permit2 for a deposit by Permit2.
 
+use crate::protocol::eip712::type_hash;
+use alloy::primitives::B256;
 use alloy::sol;
+use std::sync::LazyLock;
+
+/// The hashes of the types that every call's payment has.
+pub(super) static CHANNEL_CONFIG: LazyLock<B256> = LazyLock::new(type_hash::<ChannelConfig>);
+pub(super) static VOUCHER: LazyLock<B256> = LazyLock::new(type_hash::<Voucher>);
 
 sol! {
     struct ChannelConfig {

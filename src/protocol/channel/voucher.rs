@@ -2,6 +2,7 @@ use super::config::{ChannelConfig, Domain};
 use super::refused::Refused;
 use super::typed;
 use crate::money::Units;
+use crate::protocol::eip712::struct_hash;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::signature::{EcdsaSignature, Key, SignatureKind};
 use alloy::primitives::{Address, B256, U256};
@@ -21,11 +22,8 @@ pub struct Voucher {
 
 /// The EIP-712 digest that a voucher signs.
 pub fn voucher_digest(channel_id: B256, max_claimable: Units, domain: Domain) -> B256 {
-    let voucher = typed::Voucher {
-        channelId: channel_id,
-        maxClaimableAmount: max_claimable.atomic(),
-    };
-    voucher.eip712_signing_hash(&domain.eip712())
+    let words = [channel_id, U256::from(max_claimable.atomic()).into()];
+    domain.digest(struct_hash(*typed::VOUCHER, words))
 }
 
 /// Checks a voucher's signature as the contract does; costs one recovery (about 165 µs).
@@ -110,7 +108,7 @@ pub fn claim_batch_digest(claims: &[ClaimEntry], domain: Domain) -> B256 {
             totalClaimed: claim.total_claimed.atomic(),
         })
         .collect();
-    typed::ClaimBatch { claims }.eip712_signing_hash(&domain.eip712())
+    domain.digest(typed::ClaimBatch { claims }.eip712_hash_struct())
 }
 
 /// The digest the receiver's authorizer signs for `refundWithSignature`; `nonce` is the contract's
@@ -121,7 +119,7 @@ pub fn refund_digest(channel_id: B256, nonce: U256, amount: Units, domain: Domai
         nonce,
         amount: amount.atomic(),
     };
-    refund.eip712_signing_hash(&domain.eip712())
+    domain.digest(refund.eip712_hash_struct())
 }
 
 pub(super) fn bytes(signature: EcdsaSignature) -> Vec<u8> {

@@ -3,12 +3,12 @@
 
 mod typed;
 
+use super::eip712::{Separator, struct_hash};
 use super::signature::{Key, SignatureKind};
 use super::x402::{Credential, Requirements, Version};
 use super::{Network, Refusal, decimal};
 use crate::money::Units;
 use alloy::primitives::{Address, B256, U256};
-use alloy::sol_types::{Eip712Domain, SolStruct, eip712_domain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -54,7 +54,7 @@ pub struct Signed {
 }
 
 /// What an authorization is held against: one offer, as typed values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     /// The chain.
     pub network: Network,
@@ -64,10 +64,8 @@ pub struct Terms {
     pub pay_to: Address,
     /// The exact amount in the token's atomic units.
     pub amount: Units,
-    /// The `name` of the token's EIP-712 domain.
-    pub token_name: String,
-    /// The `version` of the token's EIP-712 domain.
-    pub token_version: String,
+    /// The token's EIP-712 domain.
+    pub domain: Separator,
 }
 
 impl Terms {
@@ -78,18 +76,13 @@ impl Terms {
             asset: offer.asset,
             pay_to: offer.pay_to,
             amount: offer.amount,
-            token_name: offer.extra_text("name")?.to_owned(),
-            token_version: offer.extra_text("version")?.to_owned(),
+            domain: Separator::of_token(
+                offer.network,
+                offer.asset,
+                offer.extra_text("name")?,
+                offer.extra_text("version")?,
+            ),
         })
-    }
-
-    fn domain(&self) -> Eip712Domain {
-        eip712_domain! {
-            name: self.token_name.clone(),
-            version: self.token_version.clone(),
-            chain_id: self.network.chain_id(),
-            verifying_contract: self.asset,
-        }
     }
 }
 
@@ -161,15 +154,17 @@ pub fn check_signature(signed: &Signed, terms: &Terms) -> Result<Proof, Refusal>
 
 /// The EIP-712 digest that is signed.
 pub fn digest(authorization: &Authorization, terms: &Terms) -> B256 {
-    let message = typed::TransferWithAuthorization {
-        from: authorization.from,
-        to: authorization.to,
-        value: authorization.value,
-        validAfter: authorization.valid_after,
-        validBefore: authorization.valid_before,
-        nonce: authorization.nonce,
-    };
-    message.eip712_signing_hash(&terms.domain())
+    let words = [
+        authorization.from.into_word(),
+        authorization.to.into_word(),
+        authorization.value.into(),
+        authorization.valid_after.into(),
+        authorization.valid_before.into(),
+        authorization.nonce,
+    ];
+    terms
+        .domain
+        .digest(struct_hash(*typed::TRANSFER_WITH_AUTHORIZATION, words))
 }
 
 /// What a ledger remembers so that an authorization is used once: SHA-256 over a label, the chain

@@ -40,14 +40,22 @@ fn vectors() -> File {
 }
 
 impl Vector {
+    /// A token's domain like this vector's; `more` stands at the end of its name.
+    fn domain(&self, chain_id: u64, asset: Address, more: &str) -> Separator {
+        let (network, name) = (
+            Network::from_chain_id(chain_id),
+            format!("{}{more}", self.name),
+        );
+        Separator::of_token(network, asset, &name, &self.version)
+    }
+
     fn terms(&self) -> Terms {
         Terms {
             network: Network::from_chain_id(self.chain_id),
             asset: self.asset,
             pay_to: self.authorization.to,
             amount: Units::from_atomic(self.authorization.value.to()),
-            token_name: self.name.clone(),
-            token_version: self.version.clone(),
+            domain: self.domain(self.chain_id, self.asset, ""),
         }
     }
 
@@ -131,10 +139,13 @@ fn every_tampered_member_changes_who_signed() {
         with(&|a, _| a.valid_after += U256::from(1));
         with(&|a, _| a.valid_before += U256::from(1));
         with(&|a, _| a.nonce = B256::ZERO);
-        with(&|_, t| t.network = Network::from_chain_id(t.network.chain_id() + 1));
-        with(&|_, t| t.asset = Address::ZERO);
-        with(&|_, t| t.token_name.push(' '));
-        with(&|_, t| t.token_version.push('0'));
+        with(&|_, t| t.domain = v.domain(v.chain_id + 1, v.asset, ""));
+        with(&|_, t| t.domain = v.domain(v.chain_id, Address::ZERO, ""));
+        with(&|_, t| t.domain = v.domain(v.chain_id, v.asset, " "));
+        with(&|_, t| {
+            let (network, version) = (t.network, format!("{}0", v.version));
+            t.domain = Separator::of_token(network, v.asset, &v.name, &version);
+        });
         for (authorization, terms) in tampered {
             let signed = Signed {
                 authorization,

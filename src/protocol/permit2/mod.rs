@@ -12,13 +12,13 @@ pub use authorization::{Authorization, Signed, TokenPermissions, Witness, parse_
 pub use refused::Refused;
 
 use super::addresses::{EXACT_PROXY, PERMIT2, UPTO_PROXY};
+use super::eip712::{Separator, struct_hash};
 use super::eip3009::{Proof, VALIDITY_LEFT_SECONDS, VALIDITY_MAX_SECONDS};
 use super::signature::{EcdsaSignature, Key, SignatureError, SignatureKind};
 use super::x402::{EXACT, Requirements};
 use super::{Network, Refusal};
 use crate::money::Units;
 use alloy::primitives::{Address, B256, U256};
-use alloy::sol_types::{Eip712Domain, SolStruct, eip712_domain};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -29,18 +29,16 @@ pub const UPTO: &str = "upto";
 pub const METHOD: &str = "permit2";
 
 /// What an authorization is held against: one offer, as typed values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// The chain.
-    pub network: Network,
+    /// Permit2's own EIP-712 domain.
+    pub domain: Separator,
     /// The token contract.
     pub asset: Address,
     /// Who is paid.
     pub pay_to: Address,
     /// The permitted amount in the token's atomic units: of `exact` the price, of `upto` the ceiling.
     pub amount: Units,
-    /// The Permit2 contract.
-    pub permit2: Address,
     /// The scheme's proxy, which alone may use the authorization.
     pub proxy: Address,
     /// Who alone may settle, when the scheme is `upto`.
@@ -61,11 +59,10 @@ impl Terms {
             _ => return None,
         };
         Some(Self {
-            network: offer.network,
+            domain: Separator::of_permit2(offer.network, PERMIT2),
             asset: offer.asset,
             pay_to: offer.pay_to,
             amount: offer.amount,
-            permit2: PERMIT2,
             proxy,
             facilitator,
         })
@@ -87,15 +84,6 @@ impl Terms {
                 facilitator: self.facilitator,
                 valid_after: U256::ZERO,
             },
-        }
-    }
-
-    /// Permit2's own domain, which has no version.
-    fn domain(&self) -> Eip712Domain {
-        eip712_domain! {
-            name: "Permit2",
-            chain_id: self.network.chain_id(),
-            verifying_contract: self.permit2,
         }
     }
 }
@@ -173,52 +161,30 @@ pub fn digest(authorization: &Authorization, terms: &Terms) -> B256 {
         deadline,
         ..
     } = *authorization;
-    let domain = terms.domain();
-    match typed_witness(&authorization.witness) {
-        TypedWitness::Exact(witness) => typed::exact::PermitWitnessTransferFrom {
-            permitted: typed::exact::TokenPermissions { token, amount },
-            spender,
-            nonce,
-            deadline,
-            witness,
-        }
-        .eip712_signing_hash(&domain),
-        TypedWitness::Upto(witness) => typed::upto::PermitWitnessTransferFrom {
-            permitted: typed::upto::TokenPermissions { token, amount },
-            spender,
-            nonce,
-            deadline,
-            witness,
-        }
-        .eip712_signing_hash(&domain),
-    }
+    let transfer = match authorization.witness.facilitator {
+        None => *typed::exact::TRANSFER,
+        Some(_) => *typed::upto::TRANSFER,
+    };
+    let permitted = [token.into_word(), amount.into()];
+    let words = [
+        struct_hash(*typed::TOKEN_PERMISSIONS, permitted),
+        spender.into_word(),
+        nonce.into(),
+        deadline.into(),
+        witness_hash(&authorization.witness),
+    ];
+    terms.domain.digest(struct_hash(transfer, words))
 }
 
 /// The witness's EIP-712 struct hash, as the proxies hand it to Permit2.
 pub fn witness_hash(witness: &Witness) -> B256 {
-    match typed_witness(witness) {
-        TypedWitness::Exact(witness) => witness.eip712_hash_struct(),
-        TypedWitness::Upto(witness) => witness.eip712_hash_struct(),
-    }
-}
-
-enum TypedWitness {
-    Exact(typed::exact::Witness),
-    Upto(typed::upto::Witness),
-}
-
-fn typed_witness(witness: &Witness) -> TypedWitness {
-    let (to, valid_after) = (witness.to, witness.valid_after);
+    let (to, valid_after) = (witness.to.into_word(), witness.valid_after.into());
     match witness.facilitator {
-        None => TypedWitness::Exact(typed::exact::Witness {
-            to,
-            validAfter: valid_after,
-        }),
-        Some(facilitator) => TypedWitness::Upto(typed::upto::Witness {
-            to,
-            facilitator,
-            validAfter: valid_after,
-        }),
+        None => struct_hash(*typed::exact::WITNESS, [to, valid_after]),
+        Some(facilitator) => {
+            let words = [to, facilitator.into_word(), valid_after];
+            struct_hash(*typed::upto::WITNESS, words)
+        }
     }
 }
 

@@ -146,8 +146,10 @@ fn every_tampered_member_changes_who_signed() {
             };
         });
         with(&|a, _| a.witness.facilitator = Some(Address::repeat_byte(1)));
-        with(&|_, t| t.network = Network::from_chain_id(t.network.chain_id() + 1));
-        with(&|_, t| t.permit2 = Address::ZERO);
+        let network = p.requirements.network;
+        let elsewhere = Network::from_chain_id(network.chain_id() + 1);
+        with(&|_, t| t.domain = Separator::of_permit2(elsewhere, PERMIT2));
+        with(&|_, t| t.domain = Separator::of_permit2(network, Address::ZERO));
         for (signed, terms) in tampered {
             let got = check_signature(&signed, &terms);
             let not_payer = match &got {

@@ -2,8 +2,23 @@
 //! name and other members, so each scheme has its own structs), and what a token takes (EIP-2612,
 //! ERC-20).
 
+use crate::protocol::eip712::type_hash;
+use alloy::primitives::B256;
+use std::sync::LazyLock;
+
+/// The hash of the type that both schemes' transfers have a member of.
+pub(super) static TOKEN_PERMISSIONS: LazyLock<B256> =
+    LazyLock::new(type_hash::<exact::TokenPermissions>);
+
 pub(super) mod exact {
+    use crate::protocol::eip712::type_hash;
+    use alloy::primitives::B256;
     use alloy::sol;
+    use std::sync::LazyLock;
+
+    pub(crate) static TRANSFER: LazyLock<B256> =
+        LazyLock::new(type_hash::<PermitWitnessTransferFrom>);
+    pub(crate) static WITNESS: LazyLock<B256> = LazyLock::new(type_hash::<Witness>);
 
     sol! {
         struct TokenPermissions {
@@ -25,7 +40,14 @@ pub(super) mod exact {
 }
 
 pub(super) mod upto {
+    use crate::protocol::eip712::type_hash;
+    use alloy::primitives::B256;
     use alloy::sol;
+    use std::sync::LazyLock;
+
+    pub(crate) static TRANSFER: LazyLock<B256> =
+        LazyLock::new(type_hash::<PermitWitnessTransferFrom>);
+    pub(crate) static WITNESS: LazyLock<B256> = LazyLock::new(type_hash::<Witness>);
 
     sol! {
         struct TokenPermissions {

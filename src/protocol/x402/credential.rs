@@ -1,16 +1,12 @@
 use super::{BATCH_SETTLEMENT, EXACT, Extensions};
-use crate::json::{JsonError, Object};
+use crate::json::Object;
 use crate::protocol::eip3009::{self, Authorization};
+use crate::protocol::fields::{self, malformed, text, wrong};
 use crate::protocol::header::{self, HEADER_LIMITS};
 use crate::protocol::payment_identifier::{self, PaymentId};
 use crate::protocol::{Network, Refusal, channel, permit2};
-use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::str::FromStr;
-
-/// The longest signature read, in bytes; a smart wallet's may be long, but not without end.
-const SIGNATURE_BYTES_MAX: usize = 2 << 10;
 
 /// The version of x402 that a payment speaks; its header decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,19 +61,22 @@ pub enum Payload {
 /// Reads the payment header of `version`: strict base64, bounded JSON, no key twice.
 pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential, Refusal> {
     let bytes = header::decode(header_value)?;
-    let top = object(&bytes)?;
+    let top = Object::parse(&bytes, &HEADER_LIMITS).map_err(malformed)?;
     if top.get::<u64>("x402Version").map_err(malformed)? != Some(version.number()) {
         return Err(Refusal::Version);
     }
     let accepted: Option<Value> = match version {
         Version::V1 => None,
         Version::V2 => {
-            object(require(&top, "accepted")?.as_bytes())?;
+            fields::object(&top, "accepted")?;
             top.get("accepted").map_err(malformed)?
         }
     };
     let (scheme, network) = match &accepted {
-        None => (text(&top, "scheme")?, text(&top, "network")?),
+        None => (
+            text(&top, "scheme")?.into_owned(),
+            text(&top, "network")?.into_owned(),
+        ),
         Some(accepted) => (member(accepted, "scheme")?, member(accepted, "network")?),
     };
     let network = match version {
@@ -85,7 +84,7 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
         Version::V2 => network.parse().ok(),
     }
     .ok_or(Refusal::Network)?;
-    let payload = object(require(&top, "payload")?.as_bytes())?;
+    let payload = fields::object(&top, "payload")?;
     let payload = match (scheme.as_str(), version) {
         (EXACT, _) if payload.raw("permit2Authorization").is_none() => {
             Payload::Eip3009(exact_payload(&payload)?)
@@ -121,75 +120,26 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
 
 /// Reads the `payload` of `exact` by EIP-3009 (x402 scheme_exact_evm, both versions).
 fn exact_payload(payload: &Object<'_>) -> Result<eip3009::Signed, Refusal> {
-    let Some(raw) = payload.raw("authorization").filter(|raw| *raw != "null") else {
+    if payload.raw("authorization").is_none_or(|raw| raw == "null") {
         return Err(Refusal::UnsupportedPayload);
-    };
-    let authorization = object(raw.as_bytes())?;
-    let address = |key| text(&authorization, key).and_then(|t| fixed::<Address>(key, &t, 42));
-    let integer = |key| text(&authorization, key).and_then(|t| decimal(key, &t));
+    }
+    let authorization = fields::object(payload, "authorization")?;
     let nonce = text(&authorization, "nonce")?;
     let authorization = Authorization {
-        from: address("from")?,
-        to: address("to")?,
-        value: integer("value")?,
-        valid_after: integer("validAfter")?,
-        valid_before: integer("validBefore")?,
-        nonce: fixed::<B256>("nonce", &nonce, 66)?,
+        from: fields::address(&authorization, "from")?,
+        to: fields::address(&authorization, "to")?,
+        value: fields::integer(&authorization, "value")?,
+        valid_after: fields::integer(&authorization, "validAfter")?,
+        valid_before: fields::integer(&authorization, "validBefore")?,
+        nonce: fields::fixed(&nonce, 66).ok_or_else(|| wrong("nonce"))?,
     };
-    let signature = text(payload, "signature")?;
-    let signature = signature
-        .strip_prefix("0x")
-        .and_then(|digits| hex::decode(digits).ok())
-        .filter(|bytes| bytes.len() <= SIGNATURE_BYTES_MAX)
-        .ok_or_else(|| wrong("signature"))?;
     Ok(eip3009::Signed {
         authorization,
-        signature,
+        signature: fields::signature(payload)?,
     })
-}
-
-fn object(bytes: &[u8]) -> Result<Object<'_>, Refusal> {
-    Object::parse(bytes, &HEADER_LIMITS).map_err(malformed)
-}
-
-fn require<'a>(object: &Object<'a>, key: &str) -> Result<&'a str, Refusal> {
-    object.raw(key).ok_or_else(|| wrong(key))
-}
-
-fn text(object: &Object<'_>, key: &str) -> Result<String, Refusal> {
-    object
-        .get(key)
-        .map_err(malformed)?
-        .ok_or_else(|| wrong(key))
 }
 
 fn member(value: &Value, key: &str) -> Result<String, Refusal> {
     let text = value.get(key).and_then(Value::as_str);
     text.map(str::to_owned).ok_or_else(|| wrong(key))
-}
-
-/// Reads `0x` and hexadecimal digits, `len` characters in all.
-fn fixed<T: FromStr>(key: &str, text: &str, len: usize) -> Result<T, Refusal> {
-    if text.len() != len || !text.starts_with("0x") {
-        return Err(wrong(key));
-    }
-    text.parse().map_err(|_| wrong(key))
-}
-
-/// Reads a decimal string of at most 78 digits that fits 256 bits.
-fn decimal(key: &str, text: &str) -> Result<U256, Refusal> {
-    let digits = (1..=78).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits {
-        return Err(wrong(key));
-    }
-    U256::from_str_radix(text, 10).map_err(|_| wrong(key))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn malformed(error: JsonError) -> Refusal {
-    Refusal::Malformed(error.to_string())
-}
-
-fn wrong(key: &str) -> Refusal {
-    Refusal::Malformed(format!("{key:?} is missing or not of its form"))
 }

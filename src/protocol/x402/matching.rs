@@ -1,19 +1,37 @@
 use super::{Extensions, Requirements};
 use crate::protocol::Refusal;
-use serde_json::Value;
+use alloy::primitives::Address;
+use serde_json::{Map, Value};
 
 /// Whether the offer a client echoed is this one: the six fields equal (addresses in any case),
 /// and our `extra` a recursive subset of the echoed one, since clients may add to it.
 pub fn offer_matches(offered: &Requirements, accepted: &Value) -> bool {
-    let Ok(Value::Object(offered)) = serde_json::to_value(offered) else {
-        return false;
-    };
-    offered.iter().all(|(key, ours)| {
-        let theirs = accepted.get(key).unwrap_or(&Value::Null);
-        match key.as_str() {
-            "extra" => contains(ours, theirs),
-            _ => same(ours, theirs),
-        }
+    let theirs = |key: &str| accepted.get(key).unwrap_or(&Value::Null);
+    let says = |key, ours: &str| theirs(key).as_str() == Some(ours);
+    let names = |key, ours: Address| theirs(key).as_str().is_some_and(|text| is(ours, text));
+    says("scheme", &offered.scheme)
+        && says("amount", &offered.amount.to_string())
+        && says("network", &offered.network.to_string())
+        && names("asset", offered.asset)
+        && names("payTo", offered.pay_to)
+        && same(
+            &offered.max_timeout_seconds.into(),
+            theirs("maxTimeoutSeconds"),
+        )
+        && offered
+            .extra
+            .as_ref()
+            .is_none_or(|ours| holds(ours, theirs("extra")))
+}
+
+/// Whether `text` is this address, in any case of letters.
+fn is(address: Address, text: &str) -> bool {
+    let mut digits = [0; 40];
+    let whole = hex::encode_to_slice(address, &mut digits).is_ok();
+    text.split_at_checked(2).is_some_and(|(prefix, theirs)| {
+        whole
+            && prefix.eq_ignore_ascii_case("0x")
+            && theirs.as_bytes().eq_ignore_ascii_case(&digits)
     })
 }
 
@@ -67,11 +85,16 @@ fn info(extension: &Value) -> &Value {
 /// Whether `theirs` holds everything in `ours`, recursively through objects.
 fn contains(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
-        (Value::Object(ours), Value::Object(theirs)) => ours
-            .iter()
-            .all(|(key, value)| theirs.get(key).is_some_and(|v| contains(value, v))),
+        (Value::Object(ours), theirs) => holds(ours, theirs),
         _ => same(ours, theirs),
     }
+}
+
+fn holds(ours: &Map<String, Value>, theirs: &Value) -> bool {
+    theirs.is_object()
+        && ours
+            .iter()
+            .all(|(key, value)| theirs.get(key).is_some_and(|v| contains(value, v)))
 }
 
 /// Deep equality, but for the case of addresses and for `60` written as `60.0`.

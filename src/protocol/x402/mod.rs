@@ -1,14 +1,16 @@
 //! x402 over HTTP, versions 1 and 2: what a 402 offers, what a client sends, what a paid answer
 //! carries (x402 specification v2 §5 and its HTTP transport).
 
+mod blank;
 mod credential;
 mod matching;
 mod v1;
 mod v2;
 
+pub use blank::{Blank, Printed};
 pub use credential::{Credential, Payload, Version, decode_payment};
 pub use matching::{check_echo, offer_matches};
-pub use v1::{PaymentRequiredV1, RequirementsV1, payment_header_v1};
+pub use v1::{BodyV1, PaymentRequiredV1, RequirementsV1, payment_header_v1};
 pub use v2::{
     Extensions, PaymentPayload, PaymentRequired, Requirements, ResourceInfo, SettleResponse,
 };

@@ -22,6 +22,16 @@ pub struct PaymentRequiredV1 {
     pub accepts: Vec<RequirementsV1>,
 }
 
+/// The body of a 402: what version 1 clients read, with a sentence for people, which they skip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BodyV1 {
+    /// The offers, if version 1 clients can read any.
+    #[serde(flatten)]
+    pub required: Option<PaymentRequiredV1>,
+    /// The sentence.
+    pub message: String,
+}
+
 /// One offer in version 1 (x402 v1 §5.1.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

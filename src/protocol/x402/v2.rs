@@ -1,4 +1,4 @@
-use super::v1::PaymentRequiredV1;
+use super::v1::{BodyV1, PaymentRequiredV1};
 use crate::json::Object;
 use crate::money::Units;
 use crate::protocol::header::{self, HEADER_LIMITS};
@@ -90,6 +90,14 @@ impl PaymentRequired {
     /// The version 1 body with those offers that every version 1 client can read, if any.
     pub fn to_v1(&self) -> Option<PaymentRequiredV1> {
         PaymentRequiredV1::of(self)
+    }
+
+    /// The 402's body, with a sentence for people.
+    pub fn to_body(&self, sentence: &str) -> BodyV1 {
+        BodyV1 {
+            required: self.to_v1(),
+            message: sentence.to_owned(),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use alloy::primitives::{Address, B256};
 use groat::money::Units;
 use groat::protocol::addresses::{BATCH_SETTLEMENT, ERC3009_COLLECTOR, PERMIT2, PERMIT2_COLLECTOR};
 use groat::protocol::channel::{
-    Book, ChannelConfig, Method, Payload, Terms, signed_erc3009, signed_permit2, signed_voucher,
+    Book, ChannelConfig, Domain, Method, Payload, Terms, signed_erc3009, signed_permit2,
+    signed_voucher,
 };
 use groat::protocol::x402::{PaymentPayload, PaymentRequired, Requirements, SettleResponse};
 
@@ -44,8 +45,7 @@ pub(crate) fn terms(offer: &Requirements) -> Terms {
     let extra = offer.extra.as_ref().expect("an extra");
     let authorizer = offer.extra_text("receiverAuthorizer").expect("one");
     Terms {
-        network: offer.network,
-        contract: BATCH_SETTLEMENT,
+        domain: Domain::new(offer.network, BATCH_SETTLEMENT),
         asset: offer.asset,
         pay_to: offer.pay_to,
         receiver_authorizer: authorizer.parse().expect("an address"),

@@ -53,11 +53,10 @@ proptest! {
         let key = Key::from_bytes(&seed).unwrap();
         let [asset, pay_to, facilitator] = addresses.map(Address::from);
         let terms = Terms {
-            network: Network::from_chain_id(chain),
+            domain: Separator::of_permit2(Network::from_chain_id(chain), PERMIT2),
             asset,
             pay_to,
             amount: Units::from_atomic(amount),
-            permit2: PERMIT2,
             proxy: if upto { UPTO_PROXY } else { EXACT_PROXY },
             facilitator: upto.then_some(facilitator),
         };

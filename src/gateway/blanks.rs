@@ -1,0 +1,59 @@
+//! The challenges that were printed: each kind once, as long as its price is in force.
+
+use crate::call::Quoted;
+use crate::payment::Wish;
+use crate::protocol::HeaderError;
+use crate::protocol::x402::Blank;
+use crate::router::Endpoint;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+/// Blanks by kind; there are as many kinds as models, times the wishes, times two.
+#[derive(Debug, Default)]
+pub(super) struct Blanks(RwLock<HashMap<Kind, Kept>>);
+
+/// Everything that a challenge depends on beside the ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    /// The endpoint's place in memory: another price is another endpoint.
+    endpoint: usize,
+    stream: bool,
+    wish: Wish,
+}
+
+#[derive(Debug)]
+struct Kept {
+    blank: Arc<Blank>,
+    /// Nothing else comes to stand in the endpoint's place while this is kept.
+    endpoint: Weak<Endpoint>,
+}
+
+impl Blanks {
+    /// The blank for a call without a payment, which `print` makes the first time.
+    pub(super) fn of(
+        &self,
+        call: &Quoted,
+        wish: Wish,
+        print: impl FnOnce() -> Result<Blank, HeaderError>,
+    ) -> Result<Arc<Blank>, HeaderError> {
+        let kind = Kind {
+            endpoint: Arc::as_ptr(&call.endpoint).addr(),
+            stream: call.stream,
+            wish,
+        };
+        let blanks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = blanks.get(&kind) {
+            return Ok(Arc::clone(&kept.blank));
+        }
+        drop(blanks);
+        let blank = Arc::new(print()?);
+        let kept = Kept {
+            blank: Arc::clone(&blank),
+            endpoint: Arc::downgrade(&call.endpoint),
+        };
+        let mut blanks = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        blanks.retain(|_, kept| kept.endpoint.strong_count() > 0);
+        blanks.insert(kind, kept);
+        Ok(blank)
+    }
+}
