@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The most commands in one commit.
 const BATCH_JOBS_MAX: usize = 512;
-/// A batch with more bytes than this takes no further command.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+/// A batch with more bytes than this takes no further command; with the longest event or operation on
+/// top of that it still fits into one of the journal's files.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 /// How many commands may wait; a sender beyond that waits for room.
 pub(super) const QUEUE_JOBS_MAX: usize = 4096;
 

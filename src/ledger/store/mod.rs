@@ -1,7 +1,10 @@
 //! The narrow door to a disk: append writes if the expected head still stands, read by key, scan.
 
+pub(super) mod journal;
+pub(super) mod journaled;
 mod memory;
 mod sled;
+pub(super) mod table;
 
 pub use self::sled::SledStore;
 pub use memory::{MemoryDisk, MemoryFault, MemoryStore};

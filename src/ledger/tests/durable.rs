@@ -105,6 +105,97 @@ async fn a_second_process_cannot_open_the_same_store() {
     ledger.shutdown().await;
 }
 
+/// What a kill leaves behind, as nearly as a test can have it: the files as they are, while the ledger
+/// that writes them is open and part of its records is on the way from the journal into sled.
+fn copied(folder: &tempfile::TempDir) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(folder.path()).expect("the folder is there") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("a type").is_file() {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("copied");
+        }
+    }
+    copy
+}
+
+/// A hold whose record is so long that 64 of them fill one of the journal's files.
+fn long_hold(n: u64) -> Hold {
+    let mut terms = hold(n, 100, SettleWhen::After);
+    terms.price_row = "x".repeat(60 << 10);
+    terms
+}
+
+#[tokio::test]
+async fn what_a_kill_leaves_has_all_that_was_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ledger, _) = Ledger::open(store(&folder)).expect("opens");
+    for n in 1..=200 {
+        ledger.hold(long_hold(n)).await.expect("held");
+        if ![1, 60, 70, 140, 200].contains(&n) {
+            continue;
+        }
+        let copy = copied(&folder);
+        for _ in 0..2 {
+            let (ledger, open) = Ledger::open(store(&copy)).expect("opens");
+            assert_eq!(open.calls.len() as u64, n);
+            let report = ledger.verify().await.expect("reads");
+            assert!(report.is_sound(), "{:?}", report.faults);
+            ledger.shutdown().await;
+        }
+    }
+    ledger.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_journal_can_be_done_without_only_after_a_clean_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ledger, _) = Ledger::open(store(&folder)).expect("opens");
+    ledger.hold(long_hold(1)).await.expect("held");
+    let killed = copied(&folder);
+    ledger.shutdown().await;
+    for name in ["journal-0", "journal-1"] {
+        std::fs::remove_file(killed.path().join(name)).expect("removed");
+        std::fs::remove_file(folder.path().join(name)).expect("removed");
+        let refused = SledStore::open(killed.path()).expect_err("is refused");
+        assert!(
+            refused.to_string().contains("journal-0 is missing"),
+            "{refused}"
+        );
+        let (ledger, open) = Ledger::open(store(&folder)).expect("opens");
+        assert_eq!(open.calls.len(), 1);
+        ledger.shutdown().await;
+    }
+}
+
+/// Versions before the journal wrote to sled alone.
+#[tokio::test]
+async fn a_ledger_from_before_the_journal_gets_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = sled::Config::new()
+        .path(folder.path())
+        .segment_size(8 << 20)
+        .open()
+        .expect("opens");
+    for line in golden::BEFORE_CHANNELS.lines() {
+        let (key, value) = line.split_once(' ').expect("a key and a value");
+        let key = hex::decode(key).expect("hexadecimal");
+        before.insert(key, value).expect("written");
+    }
+    drop(before);
+    let (ledger, open) = Ledger::open(store(&folder)).expect("opens");
+    assert_eq!((open.calls.len(), open.withdrawals.len()), (2, 1));
+    let terms = hold(50, 100, SettleWhen::After);
+    assert_eq!(ledger.hold(terms).await, Ok(None));
+    let killed = copied(&folder);
+    let (copy, open) = Ledger::open(store(&killed)).expect("opens");
+    assert_eq!(open.calls.len(), 3);
+    let report = copy.verify().await.expect("reads");
+    assert!(report.is_sound(), "{:?}", report.faults);
+    assert_eq!(report.entries, 48);
+    copy.shutdown().await;
+    ledger.shutdown().await;
+}
+
 /// sled never syncs the files it moves long items to, so there must not be any.
 #[tokio::test]
 async fn the_longest_records_stay_in_the_synced_file() {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const BEFORE_CHANNELS: &str = include_str!("../../../tests/data/ledger/before-channels.txt");
+pub(super) const BEFORE_CHANNELS: &str =
+    include_str!("../../../tests/data/ledger/before-channels.txt");
 
 /// The store that these lines are a copy of.
 fn store(lines: &str) -> MemoryStore {

@@ -3,6 +3,8 @@ mod channels;
 mod crash;
 mod durable;
 mod golden;
+mod journal;
+mod pretended;
 mod tamper;
 mod walk;
 

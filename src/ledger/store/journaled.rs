@@ -1,0 +1,280 @@
+//! A store that takes its time, made durable at once by a journal in front of it.
+//!
+//! A commit is written to the journal, synced, and kept in a table in memory. When a file of the
+//! journal is full, the next commits go to the other one, and the table moves into the store behind
+//! while they do; then the full file may be overwritten. So reads look at the new table, the moving
+//! one and the store, and a start puts the journal's records into the store before anything else.
+
+use super::journal::{Journal, JournalFile, Life, Mark, Room, replay};
+use super::table::{Found, Table, over, present};
+use super::{Head, Pair, Store, StoreError, Write};
+use std::sync::Arc;
+
+/// The key that the store behind keeps the journal's [`Mark`] under.
+const MARK: &[u8] = b"j";
+
+/// So much goes into the store behind between two syncs of it. sled overwrites a freed segment once
+/// two more are full, and must have synced by then what was moved out of it: see ADR 1.
+const MOVED_BYTES_MAX: usize = 1 << 20;
+
+/// The store behind a journal. Clones are one store.
+pub(in crate::ledger) trait Base:
+    std::fmt::Debug + Clone + Send + 'static
+{
+    /// The value of a key.
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The pairs whose keys begin with `prefix`, in key order, after the key `after`.
+    fn scan<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+    ) -> impl Iterator<Item = Found> + 'a;
+
+    /// Makes one value visible, or none; readers go on meanwhile.
+    fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError>;
+
+    /// Makes the writes visible: all of them, or after a crash maybe none.
+    fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
+
+    /// Returns once everything written is on the disk.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// Starts something that takes its time.
+    fn aside(&self, job: Job) -> Result<Box<dyn Aside>, StoreError>;
+}
+
+/// Something that takes its time.
+pub(in crate::ledger) type Job = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
+
+/// Such a thing under way.
+pub(in crate::ledger) trait Aside: std::fmt::Debug + Send {
+    /// Whether it has ended.
+    fn ended(&mut self) -> bool;
+
+    /// Waits for its end.
+    fn wait(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// A [`Base`] behind a [`Journal`].
+#[derive(Debug)]
+pub(in crate::ledger) struct Journaled<B: Base, F: JournalFile> {
+    base: B,
+    journal: Journal<F>,
+    head: Head,
+    table: Table,
+    moving: Option<(Arc<Table>, Box<dyn Aside>)>,
+    failed: Option<StoreError>,
+}
+
+impl<B: Base, F: JournalFile> Journaled<B, F> {
+    /// Takes up what is in the files, if the store was not closed, and begins a new life in them.
+    pub(in crate::ledger) fn open(
+        base: B,
+        mut files: [F; 2],
+        life: Life,
+        capacity: usize,
+    ) -> Result<Self, StoreError> {
+        // What the store says now it must say after a power cut too, before a file is written over.
+        base.sync()?;
+        let mut head = Head::decode(base.read(Head::KEY)?.as_deref())?;
+        if let Some(mark) = mark_of(&base)?.filter(|mark| mark.open) {
+            let [first, second] = &mut files;
+            let (first, second) = (firm(first)?, firm(second)?);
+            let records = replay([&first, &second], &mark)?;
+            let mut table = Table::default();
+            for record in records {
+                if record.expected != head {
+                    return Err(StoreError::Failed(
+                        "the journal does not go on from where the store ends".to_owned(),
+                    ));
+                }
+                head = head_after(&record.writes)?.unwrap_or(head);
+                table.apply(record.writes);
+            }
+            move_into(
+                &base,
+                &table,
+                Mark {
+                    open: false,
+                    ..mark
+                },
+            )?;
+        }
+        let journal = Journal::begin(files, life, capacity)?;
+        write_mark(&base, Vec::new(), journal.mark())?;
+        Ok(Self {
+            base,
+            journal,
+            head,
+            table: Table::default(),
+            moving: None,
+            failed: None,
+        })
+    }
+
+    fn write(&mut self, expected: Head, writes: Vec<Write>) -> Result<(), StoreError> {
+        if self.moving.as_mut().is_some_and(|(_, aside)| aside.ended()) {
+            self.moved()?;
+        }
+        let head = head_after(&writes)?.unwrap_or(self.head);
+        match self.journal.prepare(expected, &writes) {
+            Room::Here => {}
+            Room::Other => self.turn()?,
+            Room::Nowhere => {
+                self.turn()?;
+                self.moved()?;
+                self.base.write(writes)?;
+                self.base.sync()?;
+                self.head = head;
+                return Ok(());
+            }
+        }
+        self.journal.write()?;
+        self.table.apply(writes);
+        self.head = head;
+        Ok(())
+    }
+
+    /// Lets the table move, and goes on in the other file.
+    fn turn(&mut self) -> Result<(), StoreError> {
+        self.moved()?;
+        let table = Arc::new(std::mem::take(&mut self.table));
+        let (base, moving, mark) = (self.base.clone(), Arc::clone(&table), self.journal.mark());
+        let job = Box::new(move || move_into(&base, &moving, mark));
+        self.moving = Some((table, self.base.aside(job)?));
+        self.journal.turn();
+        Ok(())
+    }
+
+    /// Waits until nothing moves.
+    fn moved(&mut self) -> Result<(), StoreError> {
+        match self.moving.take() {
+            Some((_, aside)) => aside.wait(),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.moved()?;
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let mark = Mark {
+            open: false,
+            ..self.journal.mark()
+        };
+        move_into(&self.base, &self.table, mark)
+    }
+}
+
+impl<B: Base, F: JournalFile> Store for Journaled<B, F> {
+    fn commit(&mut self, expected: Head, writes: Vec<Write>) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if expected != self.head {
+            return Err(StoreError::Conflict);
+        }
+        let result = self.write(expected, writes);
+        self.failed = result.clone().err();
+        result
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let moving = self.moving.as_ref().map(|(table, _)| table.as_ref());
+        let mut tables = std::iter::once(&self.table).chain(moving);
+        match tables.find_map(|table| table.get(key)) {
+            Some(value) => Ok(value.clone()),
+            None => self.base.read(key),
+        }
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let moving = self.moving.iter();
+        let moving = moving.flat_map(|(table, _)| table.scan(prefix, after));
+        let found = over(moving, self.base.scan(prefix, after));
+        let found = over(self.table.scan(prefix, after), found);
+        present(found).take(limit).collect()
+    }
+}
+
+/// The files count until the store is closed, so a store that is only dropped is closed too.
+impl<B: Base, F: JournalFile> Drop for Journaled<B, F> {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the ledger's journal is taken up at the next start");
+        }
+    }
+}
+
+/// Puts a table into the store, and then says that it is there. Until that is said the whole table
+/// is put in again after a crash, so it does not matter which part of it was found there.
+fn move_into<B: Base>(base: &B, table: &Table, mark: Mark) -> Result<(), StoreError> {
+    // The head says how far the records have come, so it goes with the mark, which says it too.
+    let head = table.get(Head::KEY).cloned().flatten();
+    let head = head.map(|value| Write::Put {
+        key: Head::KEY.to_vec(),
+        value,
+    });
+    let mut bytes: usize = 0;
+    for (key, value) in table.iter().filter(|(key, _)| *key != Head::KEY) {
+        let value = value.as_deref();
+        base.put(key, value)?;
+        let value = value.map_or(0, <[u8]>::len);
+        bytes = bytes.saturating_add(key.len()).saturating_add(value);
+        if bytes >= MOVED_BYTES_MAX {
+            base.sync()?;
+            bytes = 0;
+        }
+    }
+    if bytes > 0 {
+        base.sync()?;
+    }
+    write_mark(base, head.into_iter().collect(), mark)
+}
+
+fn write_mark<B: Base>(base: &B, mut writes: Vec<Write>, mark: Mark) -> Result<(), StoreError> {
+    writes.push(Write::Put {
+        key: MARK.to_vec(),
+        value: serde_json::to_vec(&mark).map_err(unreadable)?,
+    });
+    base.write(writes)?;
+    base.sync()
+}
+
+fn mark_of<B: Base>(base: &B) -> Result<Option<Mark>, StoreError> {
+    let mark = base.read(MARK)?;
+    mark.map(|mark| serde_json::from_slice(&mark).map_err(unreadable))
+        .transpose()
+}
+
+fn head_after(writes: &[Write]) -> Result<Option<Head>, StoreError> {
+    let head = writes.iter().rev().find_map(|write| match write {
+        Write::Put { key, value } if key == Head::KEY => Some(value),
+        _ => None,
+    });
+    head.map(|head| Head::decode(Some(head))).transpose()
+}
+
+/// What a file holds, made sure of: what is read may never have come to the disk if the process that
+/// wrote it was killed or its sync failed, and a file that is only synced again may not come there.
+fn firm<F: JournalFile>(file: &mut F) -> Result<Vec<u8>, StoreError> {
+    let content = file.content();
+    let written = content.and_then(|content| {
+        file.write(&content, 0)?;
+        file.sync()?;
+        Ok(content)
+    });
+    written.map_err(|error| StoreError::Failed(format!("journal: {error}")))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::Failed(format!("the journal's mark: {error}"))
+}
