@@ -37,10 +37,7 @@ impl Bare {
 
 /// Times each in turn, `turns` times.
 pub(crate) fn bare(turns: usize) -> Outcome<Bare> {
-    let domain = Domain {
-        network: Network::from_chain_id(84_532),
-        contract: BATCH_SETTLEMENT,
-    };
+    let domain = Domain::new(Network::from_chain_id(84_532), BATCH_SETTLEMENT);
     let key = Key::from_bytes(&rand::random())?;
     let config = ChannelConfig {
         payer: key.address(),

@@ -5,7 +5,7 @@ use super::job::{Channel, Job, Payment};
 use alloy::primitives::{B256, U256};
 use groat::money::Units;
 use groat::protocol::addresses::{BATCH_SETTLEMENT, ERC3009_COLLECTOR, PERMIT2, PERMIT2_COLLECTOR};
-use groat::protocol::channel::{self, ChannelConfig, Method, Payload, signed_voucher};
+use groat::protocol::channel::{self, ChannelConfig, Domain, Method, Payload, signed_voucher};
 use groat::protocol::signature::Key;
 use groat::protocol::x402::{PaymentPayload, Requirements};
 use groat::protocol::{eip3009, permit2};
@@ -121,11 +121,11 @@ pub(crate) fn opening(
     let frame = Frame::new(challenge, offer)?;
     let terms = terms(&frame.requirements)?;
     let config = config(key, &terms, salt);
-    let id = config.id(terms.domain());
+    let id = config.id(terms.domain);
     let until = groat::clock::now_ms() / 1000 + frame.requirements.max_timeout_seconds;
     let amount = Units::from_atomic(deposit);
     let deposit = channel::signed_erc3009(key, &config, &terms, amount, (0, until), random());
-    let voucher = signed_voucher(key, id, terms.amount, terms.domain());
+    let voucher = signed_voucher(key, id, terms.amount, terms.domain);
     let payload = Payload::Deposit {
         config,
         voucher,
@@ -148,7 +148,7 @@ pub(crate) fn voucher(
 /// A channel's id.
 pub(crate) fn channel_id(key: &Key, offer: &Value, salt: B256) -> Outcome<B256> {
     let terms = terms(&serde_json::from_value(offer.clone())?)?;
-    Ok(config(key, &terms, salt).id(terms.domain()))
+    Ok(config(key, &terms, salt).id(terms.domain))
 }
 
 /// What all payments of one offer have in common.
@@ -192,9 +192,9 @@ impl<'a> Frame<'a> {
     fn voucher(&self, key: &Key, channel: &Channel, charged: u128) -> Outcome<Value> {
         let terms = terms(&self.requirements)?;
         let config = config(key, &terms, channel.salt);
-        let id = config.id(terms.domain());
+        let id = config.id(terms.domain);
         let max = Units::from_atomic(charged).plus(terms.amount)?;
-        let voucher = signed_voucher(key, id, max, terms.domain());
+        let voucher = signed_voucher(key, id, max, terms.domain);
         Ok(Payload::Voucher { config, voucher }.to_json())
     }
 
@@ -237,8 +237,7 @@ fn terms(offer: &Requirements) -> Outcome<channel::Terms> {
         .as_ref()
         .and_then(|extra| extra.get("withdrawDelay"));
     Ok(channel::Terms {
-        network: offer.network,
-        contract: BATCH_SETTLEMENT,
+        domain: Domain::new(offer.network, BATCH_SETTLEMENT),
         asset: offer.asset,
         pay_to: offer.pay_to,
         receiver_authorizer: text("receiverAuthorizer")?.parse()?,
