@@ -173,6 +173,7 @@ fn hold(writer: u64, call: u64) -> Hold {
         quote_output_max: 4_096,
         settle_when: SettleWhen::ByClaim,
         takes: Takes::Charged,
+        remembered: true,
         authorization: json!({"type": "voucher", "signature": format!("0x{}", "5a".repeat(65))}),
         channel: Some(ChannelUse {
             channel: channel_id(writer),

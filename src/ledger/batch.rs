@@ -4,7 +4,7 @@ use super::error::LedgerError;
 use super::keys;
 use super::log::LogEntry;
 use super::machine::{EntityId, Event};
-use super::store::{Head, Pair, RECORD_BYTES_MAX, Store, StoreError, Write};
+use super::store::{Head, Pair, RECORD_BYTES_MAX, Reader, StoreError, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 /// refused command leaves no trace in the batch it shares with others.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
-    store: &'a dyn Store,
+    store: &'a dyn Reader,
     staged: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     committed: Head,
     head: Head,
@@ -45,7 +45,7 @@ pub(super) struct Change {
 
 impl<'a> Batch<'a> {
     /// An empty batch after `head`.
-    pub(super) fn new(store: &'a dyn Store, head: Head, writable: bool) -> Self {
+    pub(super) fn new(store: &'a dyn Reader, head: Head, writable: bool) -> Self {
         Self {
             store,
             staged: BTreeMap::new(),
@@ -114,7 +114,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The store below, for walks over everything that is committed.
-    pub(super) const fn committed_store(&self) -> &'a dyn Store {
+    pub(super) const fn committed_store(&self) -> &'a dyn Reader {
         self.store
     }
 
@@ -229,10 +229,15 @@ impl<'a> Batch<'a> {
         Ok(states)
     }
 
+    /// Takes the store as failed: nothing more is written.
+    pub(super) fn fail(&self) {
+        self.store_failed.set(true);
+    }
+
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, LedgerError> {
         result.map_err(|error| {
             tracing::error!(%error, "the ledger cannot read and takes no more calls");
-            self.store_failed.set(true);
+            self.fail();
             LedgerError::Unavailable
         })
     }

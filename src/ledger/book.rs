@@ -4,7 +4,8 @@ use super::batch::{Batch, Staged};
 use super::error::{LedgerError, OpenError};
 use super::keys;
 use super::log::LogEntry;
-use super::store::{Head, Store, StoreError};
+use super::store::{Head, Reader, Store, StoreError};
+use std::sync::{Arc, Weak};
 
 /// How many of the newest log entries are checked at every start.
 const TAIL_ENTRIES: u64 = 1024;
@@ -13,6 +14,7 @@ const TAIL_ENTRIES: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Book {
     store: Box<dyn Store>,
+    reader: Arc<dyn Reader + Send + Sync>,
     head: Head,
     healthy: bool,
 }
@@ -23,6 +25,7 @@ impl Book {
         let head = Head::decode(store.read(Head::KEY)?.as_deref())?;
         check_tail(store.as_ref(), head)?;
         Ok(Self {
+            reader: store.reader(),
             store,
             head,
             healthy: true,
@@ -59,13 +62,18 @@ impl Book {
         }
     }
 
+    /// The store for those who only read, for as long as the book is open.
+    pub(super) fn reader(&self) -> Weak<dyn Reader + Send + Sync> {
+        Arc::downgrade(&self.reader)
+    }
+
     /// Whether holds are taken.
     pub(super) const fn healthy(&self) -> bool {
         self.healthy
     }
 }
 
-fn check_tail(store: &dyn Store, head: Head) -> Result<(), OpenError> {
+fn check_tail(store: &dyn Reader, head: Head) -> Result<(), OpenError> {
     let broken = |seq, what: &str| OpenError::Broken {
         seq,
         what: what.to_owned(),

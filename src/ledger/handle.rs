@@ -8,12 +8,12 @@ use super::machine::{
     WithdrawalId, WithdrawalState,
 };
 use super::payouts::CreditEntry;
-use super::store::Store;
+use super::store::{Head, Reader, Store};
 use super::verify::{self, VerifyReport};
-use super::writer::{self, Message, QUEUE_JOBS_MAX, Reply};
+use super::writer::{self, Job, Message, QUEUE_JOBS_MAX, Reply};
 use crate::money::Units;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,10 +23,12 @@ const EXPORT_PAGE: usize = 500;
 /// How many of the newest log entries count as lately: about a thousand calls.
 const LATELY_ENTRIES: u64 = 8192;
 
-/// The ledger, as everybody but its writer thread sees it; clones share one ledger. Reads go
-/// through the writer too, so that nobody is told of something a crash could still undo.
+/// The ledger, as everybody but its writer thread sees it; clones share one ledger. The store shows
+/// nothing that a crash could still undo, so records are read beside the writer; what goes over many
+/// goes through it.
 #[derive(Debug, Clone)]
 pub struct Ledger {
+    reader: Weak<dyn Reader + Send + Sync>,
     messages: mpsc::Sender<Message>,
     healthy: Arc<AtomicBool>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -55,6 +57,7 @@ impl Ledger {
     /// broken or an open item cannot be read.
     pub fn open(store: impl Store) -> Result<(Self, OpenItems), OpenError> {
         let book = Book::open(Box::new(store))?;
+        let reader = book.reader();
         let batch = book.begin();
         let mut open = OpenItems {
             calls: batch.open_calls()?,
@@ -92,6 +95,7 @@ impl Ledger {
             .spawn(move || writer::run(book, received, seen))
             .map_err(OpenError::Thread)?;
         let ledger = Self {
+            reader,
             messages,
             healthy,
             thread: Arc::new(Mutex::new(Some(thread))),
@@ -188,8 +192,7 @@ impl Ledger {
 
     /// A call's state.
     pub async fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
-        let id = *id;
-        self.ask(move |batch| batch.call(&id)).await
+        self.look(|batch| batch.call(id))
     }
 
     /// A payout's state.
@@ -203,14 +206,12 @@ impl Ledger {
 
     /// The call a credential bought.
     pub async fn by_replay_key(&self, key: &ReplayKey) -> Result<Option<CallState>, LedgerError> {
-        let key = *key;
-        self.ask(move |batch| batch.by_replay_key(&key)).await
+        self.look(|batch| batch.by_replay_key(key))
     }
 
     /// The call a payment identifier was used for.
     pub async fn by_payment_id(&self, key: &ReplayKey) -> Result<Option<CallState>, LedgerError> {
-        let key = *key;
-        self.ask(move |batch| batch.by_payment_id(&key)).await
+        self.look(|batch| batch.by_payment_id(key))
     }
 
     /// All calls with something left to do.
@@ -236,8 +237,7 @@ impl Ledger {
 
     /// A channel's account.
     pub async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelState>, LedgerError> {
-        let id = *id;
-        self.ask(move |batch| batch.channel(&id)).await
+        self.look(|batch| batch.channel(id))
     }
 
     /// All channels.
@@ -253,8 +253,7 @@ impl Ledger {
 
     /// How a payer has paid what was charged after the fact.
     pub async fn standing(&self, key: &CreditKey) -> Result<Standing, LedgerError> {
-        let key = key.clone();
-        self.ask(move |batch| batch.standing(&key)).await
+        self.look(|batch| batch.standing(key))
     }
 
     /// All credits of a payer (0x address, lowercase).
@@ -278,8 +277,7 @@ impl Ledger {
 
     /// The answer kept for a call, unless it has expired by `now_ms`.
     pub async fn answer(&self, call: &CallId, now_ms: u64) -> Result<Option<Answer>, LedgerError> {
-        let call = *call;
-        self.ask(move |batch| batch.answer(&call, now_ms)).await
+        self.look(|batch| batch.answer(call, now_ms))
     }
 
     /// Forgets all answers that expired by `now_ms`; says how many.
@@ -341,6 +339,25 @@ impl Ledger {
             // It said it was done, or it panicked and took itself down: nothing left to wait for.
             let _ = thread.join();
         }
+    }
+
+    /// Reads what is durable now, beside the writer.
+    fn look<T>(
+        &self,
+        read: impl FnOnce(&Batch<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let reader = self.reader.upgrade().ok_or(LedgerError::Unavailable)?;
+        let batch = Batch::new(reader.as_ref(), Head::EMPTY, false);
+        let result = read(&batch);
+        if batch.finish().store_failed {
+            // The writer, if it still runs, is told that the store has failed.
+            let failed: Job = Box::new(|batch| {
+                batch.fail();
+                Box::new(|_| ())
+            });
+            let _ = self.messages.try_send(Message::Job(failed));
+        }
+        result
     }
 
     async fn ask<T, E, F>(&self, command: F) -> Result<T, E>

@@ -7,8 +7,8 @@
 
 use super::journal::{Journal, JournalFile, Life, Mark, Room, replay};
 use super::table::{Found, Table, over, present};
-use super::{Head, Pair, Store, StoreError, Write};
-use std::sync::Arc;
+use super::{Head, Pair, Reader, Store, StoreError, Write};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The key that the store behind keeps the journal's [`Mark`] under.
 const MARK: &[u8] = b"j";
@@ -19,7 +19,7 @@ const MOVED_BYTES_MAX: usize = 1 << 20;
 
 /// The store behind a journal. Clones are one store.
 pub(in crate::ledger) trait Base:
-    std::fmt::Debug + Clone + Send + 'static
+    std::fmt::Debug + Clone + Send + Sync + 'static
 {
     /// The value of a key.
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
@@ -59,12 +59,26 @@ pub(in crate::ledger) trait Aside: std::fmt::Debug + Send {
 /// A [`Base`] behind a [`Journal`].
 #[derive(Debug)]
 pub(in crate::ledger) struct Journaled<B: Base, F: JournalFile> {
-    base: B,
+    seen: Seen<B>,
     journal: Journal<F>,
     head: Head,
-    table: Table,
-    moving: Option<(Arc<Table>, Box<dyn Aside>)>,
+    moving: Option<Box<dyn Aside>>,
     failed: Option<StoreError>,
+}
+
+/// What is read of it, by its writer and by others beside it. Clones see the same.
+#[derive(Debug, Clone)]
+struct Seen<B> {
+    base: B,
+    newer: Arc<RwLock<Newer>>,
+}
+
+/// What is durable in the journal, and not in the store behind yet.
+#[derive(Debug, Default)]
+struct Newer {
+    table: Table,
+    /// An older table, on its way there.
+    moving: Option<Arc<Table>>,
 }
 
 impl<B: Base, F: JournalFile> Journaled<B, F> {
@@ -103,18 +117,18 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
         }
         let journal = Journal::begin(files, life, capacity)?;
         write_mark(&base, Vec::new(), journal.mark())?;
+        let newer = Arc::default();
         Ok(Self {
-            base,
+            seen: Seen { base, newer },
             journal,
             head,
-            table: Table::default(),
             moving: None,
             failed: None,
         })
     }
 
     fn write(&mut self, expected: Head, writes: Vec<Write>) -> Result<(), StoreError> {
-        if self.moving.as_mut().is_some_and(|(_, aside)| aside.ended()) {
+        if self.moving.as_mut().is_some_and(|aside| aside.ended()) {
             self.moved()?;
         }
         let head = head_after(&writes)?.unwrap_or(self.head);
@@ -124,14 +138,16 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
             Room::Nowhere => {
                 self.turn()?;
                 self.moved()?;
-                self.base.write(writes)?;
-                self.base.sync()?;
+                // Nobody reads what is not on the disk yet.
+                let _unread = self.seen.newer_mut();
+                self.seen.base.write(writes)?;
+                self.seen.base.sync()?;
                 self.head = head;
                 return Ok(());
             }
         }
         self.journal.write()?;
-        self.table.apply(writes);
+        self.seen.newer_mut().table.apply(writes);
         self.head = head;
         Ok(())
     }
@@ -139,20 +155,26 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
     /// Lets the table move, and goes on in the other file.
     fn turn(&mut self) -> Result<(), StoreError> {
         self.moved()?;
-        let table = Arc::new(std::mem::take(&mut self.table));
-        let (base, moving, mark) = (self.base.clone(), Arc::clone(&table), self.journal.mark());
+        let moving = {
+            let mut newer = self.seen.newer_mut();
+            let table = Arc::new(std::mem::take(&mut newer.table));
+            newer.moving = Some(Arc::clone(&table));
+            table
+        };
+        let (base, mark) = (self.seen.base.clone(), self.journal.mark());
         let job = Box::new(move || move_into(&base, &moving, mark));
-        self.moving = Some((table, self.base.aside(job)?));
+        self.moving = Some(self.seen.base.aside(job)?);
         self.journal.turn();
         Ok(())
     }
 
     /// Waits until nothing moves.
     fn moved(&mut self) -> Result<(), StoreError> {
-        match self.moving.take() {
-            Some((_, aside)) => aside.wait(),
-            None => Ok(()),
+        if let Some(aside) = self.moving.take() {
+            aside.wait()?;
+            self.seen.newer_mut().moving = None;
         }
+        Ok(())
     }
 
     fn close(&mut self) -> Result<(), StoreError> {
@@ -164,7 +186,7 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
             open: false,
             ..self.journal.mark()
         };
-        move_into(&self.base, &self.table, mark)
+        move_into(&self.seen.base, &self.seen.newer().table, mark)
     }
 }
 
@@ -181,13 +203,14 @@ impl<B: Base, F: JournalFile> Store for Journaled<B, F> {
         result
     }
 
+    fn reader(&self) -> Arc<dyn Reader + Send + Sync> {
+        Arc::new(self.seen.clone())
+    }
+}
+
+impl<B: Base, F: JournalFile> Reader for Journaled<B, F> {
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let moving = self.moving.as_ref().map(|(table, _)| table.as_ref());
-        let mut tables = std::iter::once(&self.table).chain(moving);
-        match tables.find_map(|table| table.get(key)) {
-            Some(value) => Ok(value.clone()),
-            None => self.base.read(key),
-        }
+        self.seen.read(key)
     }
 
     fn scan(
@@ -196,10 +219,43 @@ impl<B: Base, F: JournalFile> Store for Journaled<B, F> {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        let moving = self.moving.iter();
-        let moving = moving.flat_map(|(table, _)| table.scan(prefix, after));
+        self.seen.scan(prefix, after, limit)
+    }
+}
+
+impl<B> Seen<B> {
+    fn newer(&self) -> RwLockReadGuard<'_, Newer> {
+        self.newer.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn newer_mut(&self) -> RwLockWriteGuard<'_, Newer> {
+        self.newer.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: Base> Reader for Seen<B> {
+    /// What is in neither table is in the store behind already, and stays there: so that may take its
+    /// time without holding up the writer.
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let known = {
+            let newer = self.newer();
+            let mut tables = std::iter::once(&newer.table).chain(newer.moving.as_deref());
+            tables.find_map(|table| table.get(key)).cloned()
+        };
+        known.map_or_else(|| self.base.read(key), Ok)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let newer = self.newer();
+        let moving = newer.moving.iter();
+        let moving = moving.flat_map(|table| table.scan(prefix, after));
         let found = over(moving, self.base.scan(prefix, after));
-        let found = over(self.table.scan(prefix, after), found);
+        let found = over(newer.table.scan(prefix, after), found);
         present(found).take(limit).collect()
     }
 }

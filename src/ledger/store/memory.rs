@@ -1,6 +1,7 @@
-use super::{Head, Pair, Store, StoreError, Write};
+use super::{Head, Pair, Reader, Store, StoreError, Write};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a coming commit of a [`MemoryStore`] shall suffer.
@@ -39,7 +40,7 @@ impl MemoryDisk {
         MemoryStore {
             disk: self.clone(),
             generation: platter.generation,
-            crashed: false,
+            crashed: Arc::default(),
         }
     }
 
@@ -66,17 +67,17 @@ impl MemoryDisk {
 }
 
 /// A store on a [`MemoryDisk`]: for tests, simulations and trying the proxy without a disk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MemoryStore {
     disk: MemoryDisk,
     generation: u64,
-    crashed: bool,
+    crashed: Arc<AtomicBool>,
 }
 
 impl MemoryStore {
     fn platter(&self) -> Result<MutexGuard<'_, Platter>, StoreError> {
         let platter = self.disk.lock();
-        if self.crashed || platter.generation != self.generation {
+        if self.crashed.load(Ordering::Acquire) || platter.generation != self.generation {
             return Err(StoreError::Failed("the process is dead".to_owned()));
         }
         Ok(platter)
@@ -105,12 +106,18 @@ impl Store for MemoryStore {
             None => Ok(()),
             Some(MemoryFault::Refuse) => Err(StoreError::Failed("no space left".to_owned())),
             Some(MemoryFault::CrashBeforeSync | MemoryFault::CrashAfterSync) => {
-                self.crashed = true;
+                self.crashed.store(true, Ordering::Release);
                 Err(StoreError::Failed("power cut".to_owned()))
             }
         }
     }
 
+    fn reader(&self) -> Arc<dyn Reader + Send + Sync> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Reader for MemoryStore {
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.platter()?.durable.get(key).cloned())
     }

@@ -11,6 +11,7 @@ pub use memory::{MemoryDisk, MemoryFault, MemoryStore};
 
 use crate::ledger::machine::Digest32;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The longest value a ledger writes.
 pub(super) const RECORD_BYTES_MAX: usize = 64 << 10;
@@ -74,12 +75,18 @@ pub enum StoreError {
 }
 
 /// Where a ledger lives. One writer owns it; what it returned is what a crash leaves behind.
-pub trait Store: std::fmt::Debug + Send + 'static {
+pub trait Store: Reader + Send {
     /// Makes all writes durable before returning, or none of them visible after a restart. Fails
     /// with [`StoreError::Conflict`] when the stored head is not `expected`; any other failure
     /// leaves the outcome unknown until the store is opened again.
     fn commit(&mut self, expected: Head, writes: Vec<Write>) -> Result<(), StoreError>;
 
+    /// The same store for those who only read, beside its writer; it is open until both are gone.
+    fn reader(&self) -> Arc<dyn Reader + Send + Sync>;
+}
+
+/// What can be read of a store: nothing that a crash could still undo.
+pub trait Reader: std::fmt::Debug + 'static {
     /// The value of a key.
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -1,7 +1,7 @@
 use super::journal::{DiskFile, Life};
 use super::journaled::{Aside, Base, Job, Journaled};
 use super::table::{Found, begin};
-use super::{Head, Pair, Store, StoreError, Write};
+use super::{Head, Pair, Reader, Store, StoreError, Write};
 use std::fs::File;
 use std::ops::Bound;
 use std::path::Path;
@@ -39,6 +39,12 @@ impl Store for SledStore {
         self.0.commit(expected, writes)
     }
 
+    fn reader(&self) -> Arc<dyn Reader + Send + Sync> {
+        self.0.reader()
+    }
+}
+
+impl Reader for SledStore {
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.read(key)
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ledger::store::Reader;
 
 fn answer(body: usize) -> Answer {
     Answer {

@@ -57,6 +57,48 @@ async fn what_was_recorded_is_there_after_reopening() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_is_read_beside_the_writer_while_the_journal_turns() {
+    // Answers enough to fill the journal's files several times over.
+    const ANSWERS: u64 = 120;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ledger, _) = Ledger::open(store(&folder)).expect("opens");
+    let answer = |n: u64| Answer {
+        status: 200,
+        headers: Vec::new(),
+        body: vec![n as u8; 300_000],
+    };
+    let (acknowledged, newest) = tokio::sync::watch::channel(0);
+    let readers = [(); 2].map(|()| {
+        let (ledger, newest) = (ledger.clone(), newest.clone());
+        tokio::spawn(async move {
+            let mut read = 0u64;
+            loop {
+                let known = *newest.borrow();
+                for n in (1..=known).rev().step_by(7) {
+                    let kept = ledger.answer(&call_id(n), 9).await;
+                    assert_eq!(kept, Ok(Some(answer(n))), "answer {n} of {known}");
+                    read += 1;
+                }
+                if known == ANSWERS {
+                    return read;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for n in 1..=ANSWERS {
+        let held = ledger.hold(hold(n, 100, SettleWhen::After)).await;
+        held.expect("held");
+        let kept = ledger.store_answer(&call_id(n), answer(n), 10).await;
+        kept.expect("kept");
+        acknowledged.send(n).expect("readers");
+    }
+    for reader in readers {
+        assert!(reader.await.expect("no panic") > ANSWERS / 7);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_writers_share_one_ledger() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ledger, _) = Ledger::open(store(&folder)).expect("opens");

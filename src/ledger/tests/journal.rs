@@ -2,6 +2,7 @@
 
 use super::pretended::{Disk, Fault, PretendedStore};
 use super::*;
+use crate::ledger::store::Reader;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

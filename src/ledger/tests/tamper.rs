@@ -1,6 +1,7 @@
 //! Records changed behind the ledger's back are found and named.
 
 use super::*;
+use crate::ledger::store::Reader;
 
 /// A ledger of three calls, the first of them paid, billed and left with credit.
 async fn filled(disk: &MemoryDisk) -> Ledger {

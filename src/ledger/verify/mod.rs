@@ -13,14 +13,14 @@ use super::machine::{
     CallId, CallState, ChannelId, ChannelState, OperationId, OperationState, TransitionError,
     WithdrawalId, WithdrawalState,
 };
-use super::store::{Head, Pair, Store, StoreError};
+use super::store::{Head, Pair, Reader, StoreError};
 use replay::Walk;
 use std::collections::BTreeMap;
 
 const PAGE: usize = 1000;
 
 /// Walks the committed records of `store`; fails only when the store cannot be read.
-pub(super) fn verify(store: &dyn Store) -> Result<VerifyReport, StoreError> {
+pub(super) fn verify(store: &dyn Reader) -> Result<VerifyReport, StoreError> {
     let mut walk = Walk::default();
     each(store, keys::LOG, |pair| walk.entry(pair))?;
     walk.end(Head::decode(store.read(Head::KEY)?.as_deref()).ok());
@@ -92,7 +92,7 @@ pub fn replay(entries: &[LogEntry]) -> Result<Replayed, ReplayError> {
     })
 }
 
-fn each(store: &dyn Store, prefix: &[u8], mut see: impl FnMut(&Pair)) -> Result<(), StoreError> {
+fn each(store: &dyn Reader, prefix: &[u8], mut see: impl FnMut(&Pair)) -> Result<(), StoreError> {
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = store.scan(prefix, after.as_deref(), PAGE)?;

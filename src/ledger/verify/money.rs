@@ -6,7 +6,7 @@ use super::super::machine::{
     CallState, ChannelId, Credit, CreditKey, SettleWhen, TransitionError, Work,
 };
 use super::super::payouts::CreditEntry;
-use super::super::store::{Store, StoreError};
+use super::super::store::{Reader, StoreError};
 use super::records::show;
 use super::replay::Walk;
 use super::{Totals, about, each};
@@ -23,7 +23,7 @@ struct Share {
 
 impl Walk {
     /// Credits are the sums over calls and withdrawals, and no money appears or disappears.
-    pub(super) fn money_agrees(&mut self, store: &dyn Store) -> Result<Vec<Totals>, StoreError> {
+    pub(super) fn money_agrees(&mut self, store: &dyn Reader) -> Result<Vec<Totals>, StoreError> {
         let mut totals: BTreeMap<(String, String), Totals> = BTreeMap::new();
         let mut credits: BTreeMap<CreditKey, Credit> = BTreeMap::new();
         if let Err(error) = self.sum(&mut totals, &mut credits) {

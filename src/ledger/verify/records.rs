@@ -6,7 +6,7 @@ use super::super::keys;
 use super::super::machine::{
     CallId, CallState, ChannelId, ChannelState, CreditKey, EntityId, ReplayKey, Standing, Work,
 };
-use super::super::store::{Store, StoreError};
+use super::super::store::{Reader, StoreError};
 use super::replay::Walk;
 use super::{about, each};
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 impl Walk {
     /// Every entity: the stored state is the replayed one, its keys lead to it, its sums hold.
-    pub(super) fn records_agree(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    pub(super) fn records_agree(&mut self, store: &dyn Reader) -> Result<(), StoreError> {
         let mut faults = Vec::new();
         for (id, state) in &self.calls {
             let mut fault = |what: &str| faults.push(about(id, what));
@@ -61,7 +61,7 @@ impl Walk {
         self.standings_agree(store)
     }
 
-    fn standings_agree(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    fn standings_agree(&mut self, store: &dyn Reader) -> Result<(), StoreError> {
         let Self {
             standings, faults, ..
         } = self;
@@ -84,7 +84,7 @@ impl Walk {
     }
 
     /// The other way round: nothing is stored or indexed that the log does not know.
-    pub(super) fn indexes_agree(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    pub(super) fn indexes_agree(&mut self, store: &dyn Reader) -> Result<(), StoreError> {
         let Self {
             calls,
             withdrawals,
@@ -140,7 +140,7 @@ impl Walk {
 }
 
 fn stored_as<T: DeserializeOwned + PartialEq>(
-    store: &dyn Store,
+    store: &dyn Reader,
     id: EntityId,
     replayed: &T,
     open: bool,
