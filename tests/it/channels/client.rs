@@ -10,6 +10,7 @@ use groat::protocol::channel::{
     signed_voucher,
 };
 use groat::protocol::x402::{PaymentPayload, PaymentRequired, Requirements, SettleResponse};
+use reqwest::RequestBuilder;
 
 /// A channel's payer, with the books that its client keeps.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) payer: Payer,
     /// The wallet that pays, when it is a contract of the key's.
     pub(crate) account: Option<Address>,
+    /// Tells its channel from others of the same payer.
+    pub(crate) salt: B256,
     pub(crate) book: Book,
     /// What each deposit brings.
     pub(crate) deposit: Units,
@@ -70,6 +73,7 @@ impl Client {
         Self {
             payer: stack.payer.clone(),
             account: None,
+            salt: B256::ZERO,
             book: Book::default(),
             deposit: units(1_000_000),
         }
@@ -85,7 +89,7 @@ impl Client {
             receiver_authorizer: terms.receiver_authorizer,
             token: terms.asset,
             withdraw_delay: terms.withdraw_delay,
-            salt: B256::ZERO,
+            salt: self.salt,
         }
     }
 
@@ -168,8 +172,17 @@ impl Client {
 
     /// Asks for what is left, by a GET of the paid route.
     pub(crate) async fn refund(&self, amount: Option<Units>) -> Answer {
-        let required = self.probe().await;
-        let terms = terms(offer(&required));
+        let request = self.refund_request(&self.probe().await, amount);
+        Answer::of(request).await.expect("an answer")
+    }
+
+    /// What asks for it, under the challenge of a GET.
+    pub(crate) fn refund_request(
+        &self,
+        required: &PaymentRequired,
+        amount: Option<Units>,
+    ) -> RequestBuilder {
+        let terms = terms(offer(required));
         let config = self.config(&terms);
         let id = config.id(terms.domain());
         let voucher = signed_voucher(&self.payer.key, id, self.book.charged, terms.domain());
@@ -180,8 +193,7 @@ impl Client {
         };
         let url = format!("{}/v1/chat/completions", self.payer.url);
         let asked = self.payer.client.get(url);
-        let asked = asked.header("payment-signature", header(&required, &payload));
-        Answer::of(asked).await.expect("an answer")
+        asked.header("payment-signature", header(required, &payload))
     }
 
     /// The challenge of a GET.

@@ -5,29 +5,6 @@ use super::setup;
 use crate::harness::{Setup, Stack, chat, until};
 
 #[tokio::test]
-async fn a_gateway_that_is_killed_midway_loses_no_charge() {
-    let mut stack = Stack::with(setup()).await;
-    let (payer, payee) = (stack.payer.key.address(), stack.chain.pay_to_key.address());
-    let funds = (stack.balance(payer).await, stack.balance(payee).await);
-    let mut client = Client::new(&stack);
-    let mut bills = 0;
-    for round in 0..3 {
-        bills += client
-            .pay(&chat("m", &format!("a{round}"), round % 2 == 0))
-            .await;
-        stack.gateway.kill_9().await;
-        stack.gateway.start("").await;
-        bills += client.pay(&chat("m", &format!("b{round}"), false)).await;
-    }
-    let refunded = client.refund(None).await;
-    assert_eq!(refunded.status, 200, "{refunded:?}");
-    stack.admin("/settle").await;
-    assert_eq!(stack.balance(payer).await, funds.0 - bills);
-    assert_eq!(stack.balance(payee).await, funds.1 + bills);
-    stack.reconcile().await;
-}
-
-#[tokio::test]
 async fn a_gateway_that_lost_its_ledger_believes_the_client_and_the_chain() {
     let mut stack = Stack::with(setup()).await;
     let mut client = Client::new(&stack);

@@ -40,24 +40,29 @@ impl Gateway {
     /// for example `hold=return` or `capture=3*off->return`.
     pub(crate) async fn start(&mut self, failpoints: &str) {
         self.spawn(failpoints);
+        assert!(
+            self.becomes_ready().await,
+            "groat serve ended\n{}",
+            self.log()
+        );
+    }
+
+    /// Waits until the gateway takes payments; false when it ended before.
+    pub(crate) async fn becomes_ready(&mut self) -> bool {
         let ready = format!("{}/readyz", self.url);
         let client = super::http();
         until("the gateway is ready", || {
-            let status = self
-                .child
-                .as_mut()
-                .expect("a child")
-                .try_wait()
-                .expect("its status");
-            assert!(
-                status.is_none(),
-                "groat serve ended: {status:?}\n{}",
-                self.log()
-            );
+            let child = self.child.as_mut().expect("a child");
+            let ended = child.try_wait().expect("its status").is_some();
             let asked = client.get(&ready).send();
-            async move { asked.await.ok()?.status().is_success().then_some(()) }
+            async move {
+                if ended {
+                    return Some(false);
+                }
+                asked.await.ok()?.status().is_success().then_some(true)
+            }
         })
-        .await;
+        .await
     }
 
     /// Starts the gateway without waiting for it.

@@ -1,48 +1,85 @@
 //! A stop in good order: calls under way finish or are billed, and the next start finds nothing open.
 
+use super::accounts::Accounts;
 use super::books::Books;
 use super::purchase::{Purchase, Seen};
+use super::setup;
+use super::wallet::{Rail, Wallet};
 use crate::harness::{Setup, Stack, chat, until};
+use futures::future::join_all;
+use tokio::task::JoinHandle;
 
-/// Waits until the upstream has this many calls under way.
-async fn upstream_busy(stack: &Stack, calls: u64) {
+const RAILS: [Rail; 6] = [
+    Rail::Exact,
+    Rail::ExactPermit2,
+    Rail::Upto,
+    Rail::Channel(0),
+    Rail::Channel(0),
+    Rail::Channel(1),
+];
+
+/// Buys one call on each of the rails, of one model after the other, streamed and whole in turn, and
+/// waits until the upstream has all of them.
+async fn begun(stack: &Stack, wallet: &Wallet, models: &[&str]) -> Vec<JoinHandle<Purchase>> {
+    let mut sent = Vec::new();
+    for ((n, rail), model) in RAILS.into_iter().enumerate().zip(models.iter().cycle()) {
+        let body = chat(model, &format!("drain {n}"), n.is_multiple_of(2));
+        let purchase = Purchase::sign(wallet, rail, body, true).await;
+        sent.push(tokio::spawn(purchase.send(stack.payer.clone())));
+    }
     until("the upstream has the calls", || async {
-        (stack.seen().await.total >= calls).then_some(())
+        (stack.seen().await.total >= RAILS.len() as u64).then_some(())
     })
     .await;
+    sent
+}
+
+async fn ended(sent: Vec<JoinHandle<Purchase>>, wallet: &mut Wallet) -> Vec<Purchase> {
+    let ended = join_all(sent).await.into_iter();
+    let purchases: Vec<Purchase> = ended.map(|one| one.expect("no panic")).collect();
+    for purchase in &purchases {
+        purchase.heard_by(wallet);
+    }
+    purchases
+}
+
+async fn agreed(stack: &Stack, wallet: &Wallet, purchases: &[Purchase]) {
+    stack.reconcile().await;
+    let books = Books::read(stack).await;
+    assert_eq!(books.calls.len(), purchases.len());
+    assert_eq!(books.stale_receipts(), Vec::<String>::new());
+    books.agree_with(purchases);
+    books.agree_with_upstream(purchases, stack).await;
+    let accounts = Accounts::read(stack, wallet).await;
+    accounts.agree_with(&books);
+    accounts.channels_agree(&books, wallet, stack).await;
+}
+
+async fn stack(setup: Setup) -> (Stack, Wallet) {
+    let stack = Stack::with(setup).await;
+    crate::batch::permits(&stack, stack.payer.key.address()).await;
+    let wallet = Wallet::of(&stack).await;
+    (stack, wallet)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_7_a_stop_lets_calls_under_way_finish() {
-    let models = vec![("slow", "sim/small?tps=60&head=50")];
-    let mut stack = Stack::with(Setup {
-        models,
-        ..Setup::default()
+    let (mut stack, mut wallet) = stack(Setup {
+        models: vec![("slow", "sim/small?tps=60&head=50")],
+        ..setup(true)
     })
     .await;
-    let mut sent = Vec::new();
-    for n in 0..6 {
-        let purchase = Purchase::sign(
-            &stack.payer,
-            chat("slow", &format!("drain {n}"), n % 2 == 0),
-        )
-        .await;
-        sent.push(tokio::spawn(purchase.send(stack.payer.clone())));
-    }
-    upstream_busy(&stack, 6).await;
+    let sent = begun(&stack, &wallet, &["slow"]).await;
     assert!(
         stack.gateway.terminate().await,
         "a drained stop is a success"
     );
-
-    let mut purchases = Vec::new();
-    for one in sent {
-        let purchase = one.await.expect("no panic");
+    let mut purchases = ended(sent, &mut wallet).await;
+    for purchase in &purchases {
         assert!(
-            matches!(purchase.seen, Seen::Whole(_)),
+            matches!(purchase.seen, Seen::Whole),
             "cut by the stop: {purchase:?}"
         );
-        purchases.push(purchase);
     }
     stack.gateway.start("").await;
     assert_eq!(
@@ -51,59 +88,39 @@ async fn rule_7_a_stop_lets_calls_under_way_finish() {
         "the stop left nothing to take up"
     );
     for purchase in &mut purchases {
-        purchase.send_again(&stack.payer).await;
+        purchase.send_again(&mut wallet, &stack).await;
     }
-    stack.reconcile().await;
-    let books = Books::read(&stack).await;
-    assert_eq!(books.calls(), purchases.len());
-    assert_eq!(books.stale_receipts(), Vec::<String>::new());
-    books.agree_with(&purchases);
-    books.agree_with_upstream(&stack).await;
-    books.agree_with_chain(&stack).await;
+    agreed(&stack, &wallet, &purchases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_7_what_outlives_the_drain_is_finished_by_the_next_start() {
-    let models = vec![("hang", "sim/hang"), ("endless", "sim/small?tps=1&out=256")];
-    let mut stack = Stack::with(Setup {
-        models,
+    let (mut stack, mut wallet) = stack(Setup {
+        models: vec![("hang", "sim/hang"), ("endless", "sim/small?tps=1&out=256")],
         gateway: "drain_seconds = 0",
-        ..Setup::default()
+        ..setup(true)
     })
     .await;
-    let mut sent = Vec::new();
-    for (model, stream) in [("hang", false), ("endless", true), ("endless", false)] {
-        let purchase = Purchase::sign(&stack.payer, chat(model, "outlives", stream)).await;
-        sent.push(tokio::spawn(purchase.send(stack.payer.clone())));
-    }
-    upstream_busy(&stack, 3).await;
+    let sent = begun(&stack, &wallet, &["hang", "endless", "endless"]).await;
     assert!(
         stack.gateway.terminate().await,
         "a stop does not wait for ever"
     );
-
-    let mut purchases = Vec::new();
-    for one in sent {
-        let purchase = one.await.expect("no panic");
-        assert!(!matches!(purchase.seen, Seen::Whole(_)), "{purchase:?}");
-        purchases.push(purchase);
+    let mut purchases = ended(sent, &mut wallet).await;
+    for purchase in &purchases {
+        assert!(!matches!(purchase.seen, Seen::Whole), "{purchase:?}");
     }
     stack.gateway.start("").await;
     let report = stack.reconcile().await;
-    assert_eq!(
-        report["totals"][0]["captured"].as_u64().unwrap_or(0),
-        0,
-        "nothing is charged: {report}"
-    );
+    let total = |name: &str| report["totals"][0][name].as_u64().unwrap_or(0);
+    let charged = (total("captured"), total("channels_captured"));
+    assert_eq!(charged, (0, 0), "nothing is charged: {report}");
     for purchase in &mut purchases {
-        purchase.send_again(&stack.payer).await;
+        purchase.send_again(&mut wallet, &stack).await;
         assert!(
             matches!(&purchase.seen, Seen::Gone(code) if code == "call_voided"),
             "{purchase:?}"
         );
     }
-    let books = Books::read(&stack).await;
-    books.agree_with(&purchases);
-    books.agree_with_upstream(&stack).await;
-    books.agree_with_chain(&stack).await;
+    agreed(&stack, &wallet, &purchases).await;
 }
