@@ -8,7 +8,7 @@ use groat::chain::{LanePolicy, Relayer, Rpc};
 use groat::config::Config;
 use groat::gateway::App;
 use groat::ledger::{Ledger, MemoryDisk};
-use groat::payment::{LedgerOutbox, Operations, Rails, Settlements, Sponsoring};
+use groat::payment::{LedgerOutbox, Operations, Rails, Settlements, Sponsoring, Targets};
 use groat::protocol::signature::Key;
 use groat::protocol::x402::{PAYMENT_REQUIRED, PaymentRequired};
 use groat::stats::Metrics;
@@ -140,9 +140,15 @@ async fn open() -> (App, Desk) {
     let sponsoring = Sponsoring::of(&config, &rpc, &ledger, &relayer).await;
     let address = relayer.address();
     let (settled, _) = mpsc::channel(1);
+    let targets = Targets {
+        asset: config.asset.address,
+        settler: config.settler,
+        settlers: config.settler.address.into_iter().collect(),
+        settle_margin: config.payment.settle_margin,
+    };
     let settlements = Settlements::new(
         &ledger,
-        (config.asset.address, config.settler, &rpc),
+        (&rpc, targets),
         (relayer, events),
         None,
         &metrics,

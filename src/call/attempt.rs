@@ -7,12 +7,15 @@ use super::running::{Head, Running};
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{
-    CallId, Digest32, Event, Hold, HoldRefused, ReplayKey, RequestHash, SettleWhen,
+    CallId, ChannelUse, Digest32, Event, Hold, HoldRefused, ReplayKey, RequestHash, SettleWhen,
+    Takes,
 };
 use crate::payment::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name, signature};
 use crate::protocol::channel;
 use crate::protocol::x402::Credential;
+use alloy::primitives::Address;
 use http::HeaderMap;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -65,7 +68,22 @@ impl Attempt {
             }
         };
         let id = CallId::from_bytes(rand::random());
-        let hold = hold(&shared, (id, replay_key), &call, &credential, &authorized);
+        let hold = hold(
+            &shared,
+            &call,
+            Payment {
+                call: id,
+                rail: ledger_name(authorized.rail),
+                replay_key,
+                payment_id: shared.rails.payment_id_key(&credential),
+                payer: authorized.payer,
+                settle_when: authorized.settle_when,
+                takes: authorized.takes,
+                channel: authorized.channel.as_ref().map(|paid| paid.used.clone()),
+                stored: authorized.stored,
+            },
+        );
+        let settle_by = shared.rails.settle_by(&hold);
         shared.registry().calls.insert(id, Arc::clone(&running));
         // What is settled beforehand is forwarded when that is done; the rest goes on at once.
         let forwarded = Event::Forwarded { at_ms: now_ms() };
@@ -98,6 +116,7 @@ impl Attempt {
             payer: authorized.payer,
             settle_when: authorized.settle_when,
             takes: authorized.takes,
+            settle_by,
             reservation: Mutex::new(authorized.reservation),
             channel: authorized.channel.map(PaidByChannel::held),
             end_waits: authorized.end_waits,
@@ -109,10 +128,10 @@ impl Attempt {
 }
 
 /// Takes an attempt out of the registry when its task ends, however it ends.
-struct Registered {
-    shared: Arc<Shared>,
-    running: Arc<Running>,
-    key: [u8; 32],
+pub(super) struct Registered {
+    pub(super) shared: Arc<Shared>,
+    pub(super) running: Arc<Running>,
+    pub(super) key: [u8; 32],
 }
 
 impl Drop for Registered {
@@ -134,13 +153,12 @@ async fn authorize(
 ) -> Result<Authorized, Refusal> {
     let proof = shared.check(credential, Some(call.ceiling)).await?;
     // A deposit is on chain before its call is held.
-    if shared.rails.deposits(credential) {
-        running.settling();
-    }
+    running.settling(shared.rails.deposits(credential));
     let authorized = shared
         .rails
         .authorize(credential, call.ceiling, &proof)
         .await;
+    running.settling(false);
     authorized.map_err(Refusal::from)
 }
 
@@ -155,20 +173,27 @@ async fn bought(
     same.then_some(state.hold.call)
 }
 
-fn hold(
-    shared: &Shared,
-    (id, replay_key): (CallId, ReplayKey),
-    call: &QuotedCall,
-    credential: &Credential,
-    authorized: &Authorized,
-) -> Hold {
+/// How a call is paid for, in the words of its hold.
+pub(super) struct Payment {
+    pub(super) call: CallId,
+    pub(super) rail: &'static str,
+    pub(super) replay_key: ReplayKey,
+    pub(super) payment_id: Option<ReplayKey>,
+    pub(super) payer: Address,
+    pub(super) settle_when: SettleWhen,
+    pub(super) takes: Takes,
+    pub(super) channel: Option<ChannelUse>,
+    pub(super) stored: Value,
+}
+
+pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Hold {
     let row = &call.endpoint.model.price;
     Hold {
-        call: id,
-        rail: ledger_name(authorized.rail).to_owned(),
-        replay_key,
-        payment_id: shared.rails.payment_id_key(credential),
-        payer: format!("{:#x}", authorized.payer),
+        call: payment.call,
+        rail: payment.rail.to_owned(),
+        replay_key: payment.replay_key,
+        payment_id: payment.payment_id,
+        payer: format!("{:#x}", payment.payer),
         network: shared.rails.network().to_string(),
         asset: format!("{:#x}", shared.rails.asset().address),
         asset_decimals: shared.decimals,
@@ -182,11 +207,11 @@ fn hold(
         markup_bps: call.markup_bps,
         quote_prompt_max: call.quote.prompt_tokens_max,
         quote_output_max: call.quote.output_tokens_max,
-        settle_when: authorized.settle_when,
-        takes: authorized.takes,
+        settle_when: payment.settle_when,
+        takes: payment.takes,
         remembered: true,
-        channel: authorized.channel.as_ref().map(|paid| paid.used.clone()),
-        authorization: authorized.stored.clone(),
+        channel: payment.channel,
+        authorization: payment.stored,
         stream: call.stream,
         at_ms: now_ms(),
     }

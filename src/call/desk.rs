@@ -2,6 +2,7 @@
 //! a task of its own.
 
 use super::attempt::{Attempt, attempt_key};
+use super::gift::Gift;
 use super::prices::PriceBook;
 use super::quote::{Indexed, Quoted, QuotedCall, Terms};
 use super::receipts::Receipts;
@@ -12,6 +13,7 @@ use crate::config::Config;
 use crate::ledger::{Answer, CallId, CallState, Ledger, ReplayKey, RequestHash, Work};
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{Rails, Settlements};
+use crate::protocol::channel::Rule;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::x402::{Credential, SettleResponse};
 use crate::stats::Metrics;
@@ -37,6 +39,14 @@ enum Replay {
     Bought(Listener),
     /// It has not: it can be spent under this key.
     Free(ReplayKey),
+}
+
+/// What became of entering an attempt.
+enum Registration {
+    /// It is there now.
+    New(Arc<Running>),
+    /// A copy of it was there already.
+    Known(Listener),
 }
 
 /// What a desk is made of.
@@ -77,6 +87,8 @@ pub(super) struct Shared {
     prices: PriceBook,
     registry: Mutex<Registry>,
     signature_checks: Semaphore,
+    /// Places for calls that cost nothing.
+    free_calls: Arc<Semaphore>,
     closing: CancellationToken,
 }
 
@@ -104,6 +116,7 @@ impl Desk {
             prices,
             registry: Mutex::default(),
             signature_checks: Semaphore::new(SIGNATURE_CHECKS_MAX),
+            free_calls: Arc::new(Semaphore::new(config.gateway.free_calls_max)),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
@@ -140,20 +153,13 @@ impl Desk {
             Replay::Free(replay_key) => replay_key,
         };
         let call = self.accepted(body, request, &credential)?;
+        if call.is_free() {
+            return self.give(call, headers);
+        }
         let key = attempt_key(&replay_key, &credential, request);
-        let running = {
-            let mut registry = self.shared.registry();
-            if let Some(running) = registry.attempts.get(&key) {
-                return Ok(running.listen());
-            }
-            if registry.attempts.len() >= self.shared.calls_max
-                || self.shared.closing.is_cancelled()
-            {
-                return Err(Refusal::Busy);
-            }
-            let running = Running::new();
-            registry.attempts.insert(key, Arc::clone(&running));
-            running
+        let running = match self.register(key)? {
+            Registration::New(running) => running,
+            Registration::Known(listener) => return Ok(listener),
         };
         let listener = running.listen();
         let shared = Arc::clone(&self.shared);
@@ -168,6 +174,51 @@ impl Desk {
         };
         self.shared.tasks.spawn(attempt.run());
         Ok(listener)
+    }
+
+    /// Takes a request that was quoted at nothing, which nobody need pay for.
+    pub fn take_free(
+        &self,
+        body: &[u8],
+        quoted: Quoted,
+        headers: HeaderMap,
+    ) -> Result<Listener, Refusal> {
+        let request = RequestHash::from_bytes(Sha256::digest(body).into());
+        self.give(Indexed::read(body)?.call(quoted, request)?, headers)
+    }
+
+    fn give(&self, call: QuotedCall, headers: HeaderMap) -> Result<Listener, Refusal> {
+        let place = Arc::clone(&self.shared.free_calls).try_acquire_owned();
+        let place = place.map_err(|_| Refusal::Busy)?;
+        let key = rand::random();
+        let Registration::New(running) = self.register(key)? else {
+            return Err(Refusal::Busy);
+        };
+        let listener = running.listen();
+        let gift = Gift {
+            shared: Arc::clone(&self.shared),
+            running,
+            key,
+            call,
+            headers,
+            place,
+        };
+        self.shared.tasks.spawn(gift.run());
+        Ok(listener)
+    }
+
+    /// Enters an attempt, unless a copy of it is there or there is no room for it.
+    fn register(&self, key: [u8; 32]) -> Result<Registration, Refusal> {
+        let mut registry = self.shared.registry();
+        if let Some(running) = registry.attempts.get(&key) {
+            return Ok(Registration::Known(running.listen()));
+        }
+        if registry.attempts.len() >= self.shared.calls_max || self.shared.closing.is_cancelled() {
+            return Err(Refusal::Busy);
+        }
+        let running = Running::new();
+        registry.attempts.insert(key, Arc::clone(&running));
+        Ok(Registration::New(running))
     }
 
     /// What this credential, or its payment identifier, already bought; or what it can be spent under.
@@ -216,15 +267,18 @@ impl Desk {
         }
     }
 
-    /// Whether the same voucher with the same request means another call: a stream's headers leave
-    /// before its cost is known, so the client signs the same voucher when it asks again.
+    /// Whether the same voucher with the same request means another call: where a stream's headers leave
+    /// before its cost is known, the client signs the same voucher when it asks again.
     fn buys_anew(&self, state: &CallState) -> bool {
         let hold = &state.hold;
         let over = !self.shared.registry().calls.contains_key(&hold.call);
-        over && hold.stream && hold.channel.is_some() && hold.payment_id.is_none()
+        let used = hold.channel.as_ref();
+        let reported_late = used.is_some_and(|used| used.rule == Rule::Late);
+        over && hold.stream && reported_late && hold.payment_id.is_none()
     }
 
-    /// The call at a price that the credential accepted: the current one, or one in its grace time.
+    /// The call at a price that the credential accepted: the current one, or one in its grace time. What
+    /// costs nothing now needs nobody to accept it.
     fn accepted(
         &self,
         body: &[u8],
@@ -232,21 +286,22 @@ impl Desk {
         credential: &Credential,
     ) -> Result<QuotedCall, Refusal> {
         let rails = &self.shared.rails;
+        let accepts = |quoted: &Quoted| {
+            let accepted = rails.accepted(credential, quoted.ceiling, quoted.price_row());
+            accepted.is_some()
+        };
         let indexed = Indexed::read(body)?;
         let mut current = None;
         for router in self.shared.prices.live() {
             match indexed.quote(&router, &self.shared.terms) {
-                Ok(quoted)
-                    if rails
-                        .accepted(credential, quoted.ceiling, quoted.price_row())
-                        .is_some() =>
-                {
+                Ok(quoted) if !quoted.is_free() && accepts(&quoted) => {
                     return indexed.call(quoted, request);
                 }
                 other => current = current.or(Some(other)),
             }
         }
         match current {
+            Some(Ok(quoted)) if quoted.is_free() => indexed.call(quoted, request),
             Some(Ok(quoted)) => {
                 // Say which field is wrong where that can be told.
                 let now_s = now_ms() / 1000;

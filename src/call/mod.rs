@@ -6,7 +6,9 @@
 mod attempt;
 mod bill;
 mod desk;
+mod gift;
 mod known;
+mod limit;
 mod prices;
 mod quote;
 mod receipts;

@@ -57,6 +57,11 @@ impl Quoted {
     pub fn price_row(&self) -> &str {
         &self.endpoint.price_row
     }
+
+    /// Whether it costs nothing, whatever it uses: that is priced so, as no missing price is.
+    pub fn is_free(&self) -> bool {
+        self.ceiling.is_zero()
+    }
 }
 
 /// A quoted request that somebody pays for.

@@ -178,7 +178,10 @@ impl Ending {
             "message": format!("{why}; what was delivered is billed"),
             "type": "server_error",
             "param": null,
-            "code": "upstream_cut",
+            "code": match self.cut {
+                Some(UpstreamFailure::Ended(_)) => "out_of_time",
+                _ => "upstream_cut",
+            },
         }});
         format!("data: {error}\n\n").into_bytes()
     }

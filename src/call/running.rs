@@ -54,10 +54,10 @@ impl Running {
         }
     }
 
-    /// Says that only the settlement is being waited for, so that listeners may lose patience.
-    pub(super) fn settling(&self) {
+    /// Says whether only the settlement is being waited for, so that listeners may lose patience.
+    pub(super) fn settling(&self, settling: bool) {
         self.progress
-            .send_modify(|progress| progress.settling = true);
+            .send_modify(|progress| progress.settling = settling);
     }
 
     pub(super) fn begin(&self, head: Head) {
@@ -116,20 +116,19 @@ impl Listener {
         self.running.call.get().copied()
     }
 
-    /// Waits for the head; `None` when only the settlement is missing for longer than `patience`.
+    /// Waits for the head; `None` when only the settlement is missing for longer than `patience`. The
+    /// answer itself may take its time.
     pub async fn head(&mut self, patience: std::time::Duration) -> Option<Head> {
-        let settling = self
-            .progress
-            .wait_for(|progress| progress.head.is_some() || progress.settling)
-            .await
-            .ok()?
-            .clone();
-        if let Some(head) = settling.head {
-            return Some((*head).clone());
+        loop {
+            let begun = |progress: &Progress| progress.head.is_some() || progress.settling;
+            let progress = self.progress.wait_for(begun).await.ok()?.clone();
+            if let Some(head) = progress.head {
+                return Some((*head).clone());
+            }
+            let settled = |progress: &Progress| progress.head.is_some() || !progress.settling;
+            let settled = self.progress.wait_for(settled);
+            tokio::time::timeout(patience, settled).await.ok()?.ok()?;
         }
-        let head = self.progress.wait_for(|progress| progress.head.is_some());
-        let progress = tokio::time::timeout(patience, head).await.ok()?.ok()?;
-        progress.head.as_deref().cloned()
     }
 
     /// The next piece of the body; `None` at its end.

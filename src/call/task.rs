@@ -3,6 +3,7 @@
 use super::bill::{self, Billing};
 use super::desk::Shared;
 use super::known::Known;
+use super::limit::Limit;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
 use super::relay::StreamRelay;
@@ -12,11 +13,10 @@ use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{CallId, CallState, Event, LedgerError, SettleWhen, Takes, VoidReason};
 use crate::metering::meter_whole;
 use crate::payment::{PaidByChannel, Reservation, Settlement};
+use crate::protocol::channel::Rule;
 use crate::protocol::x402::{self, SettleResponse};
 use crate::router::{UpstreamAnswer, UpstreamFailure};
 use alloy::primitives::Address;
-use bytes::Bytes;
-use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -35,6 +35,8 @@ pub(super) struct Task {
     pub(super) settle_when: SettleWhen,
     /// How much of it: what is held, or what is charged.
     pub(super) takes: Takes,
+    /// When its settlement must be sent at the latest, if the call could outlast that.
+    pub(super) settle_by: Option<Instant>,
     /// The payer's unsettled share, until the settlement is known.
     pub(super) reservation: Mutex<Option<Reservation>>,
     /// The channel that pays, if one does.
@@ -79,12 +81,12 @@ impl Task {
         };
         pass(Failpoint::Forward);
         let sent = Instant::now();
-        let deadline = self.call.endpoint.call_timeout;
+        let limit = Limit::of(sent, self.call.endpoint.call_timeout, self.settle_by);
         let answer = self
             .call
             .endpoint
             .send(self.headers.clone(), self.call.body.clone());
-        let answer = match answer.await {
+        let answer = match limit.within(answer).await.and_then(|answer| answer) {
             Ok(answer) if answer.is_event_stream == self.call.stream => answer,
             Ok(_) => {
                 let message = "the content type is not what was asked for";
@@ -94,17 +96,15 @@ impl Task {
             }
             Err(failure) => return self.void(known, failure).await,
         };
-        let until = sent.checked_add(deadline).unwrap_or(sent);
         if self.call.stream {
-            self.relay_stream(known, answer, early, (sent, until)).await
+            self.relay_stream(known, answer, early, (sent, limit)).await
         } else {
-            self.relay_whole(known, answer, early, (sent, until)).await
+            self.relay_whole(known, answer, early, (sent, limit)).await
         }
     }
 
     async fn settled_before(&self, known: &mut Known) -> Result<Settlement, Refusal> {
-        self.running.settling();
-        let settlement = self.settle().await;
+        let settlement = self.settle_awaited().await;
         if let Settlement::Failed { reason } = &settlement {
             return Err(self.settlement_failed(known, reason.clone()).await);
         }
@@ -116,10 +116,10 @@ impl Task {
         mut known: Known,
         answer: UpstreamAnswer,
         early: Option<Settlement>,
-        (sent, until): (Instant, Instant),
+        (sent, limit): (Instant, Limit),
     ) -> Ended {
         let mut upstream = answer.body;
-        let first = match next_until(&mut upstream, until).await {
+        let first = match limit.next(&mut upstream).await {
             Some(Ok(bytes)) => bytes,
             Some(Err(failure)) => return self.void(known, failure).await,
             None => {
@@ -132,7 +132,7 @@ impl Task {
         let bytes_max = self.shared.answer_bytes_max;
         let read = async {
             let mut body = first.to_vec();
-            while let Some(next) = next_until(&mut upstream, until).await {
+            while let Some(next) = limit.next(&mut upstream).await {
                 body.extend_from_slice(&next?);
                 if body.len() > bytes_max {
                     return Err(UpstreamFailure::TooLarge);
@@ -159,8 +159,7 @@ impl Task {
                 .map_or(body.clone(), String::into_bytes),
             Err(_) => body,
         };
-        let headers = self.answer_headers(answer.headers, settlement.as_ref());
-        self.running.begin(Head::Answer(headers.await));
+        self.begin(answer.headers, settlement.as_ref()).await;
         self.running.push(body.into());
         self.close(&billing).await
     }
@@ -170,14 +169,14 @@ impl Task {
         mut known: Known,
         answer: UpstreamAnswer,
         early: Option<Settlement>,
-        (sent, until): (Instant, Instant),
+        (sent, limit): (Instant, Limit),
     ) -> Ended {
         let mut upstream = answer.body;
         let dialect = self.call.endpoint.model.dialect;
         let bytes_max = self.shared.answer_bytes_max;
         let mut relay = StreamRelay::new(dialect, self.call.usage_wanted, bytes_max);
         while !relay.begun() {
-            relay.take(next_until(&mut upstream, until).await);
+            relay.take(limit.next(&mut upstream).await);
             if let Some(failure) = relay.failure().filter(|_| !relay.begun()) {
                 return self.void(known, failure).await;
             }
@@ -185,6 +184,11 @@ impl Task {
         self.shared.metrics.first_byte(sent.elapsed());
         self.answered(&mut known).await?;
 
+        // What is settled from its first byte on has time from then on.
+        let limit = match self.settle_when {
+            SettleWhen::OnFirstByte => Limit::of(sent, self.call.endpoint.call_timeout, None),
+            _ => limit,
+        };
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
             let settling = self.settlement_on_first_byte(&mut known, early);
@@ -193,25 +197,42 @@ impl Task {
                 tokio::select! {
                     biased;
                     settled = &mut settling => break settled?,
-                    next = next_until(&mut upstream, until), if !relay.over() => relay.take(next),
+                    next = limit.next(&mut upstream), if !relay.over() => relay.take(next),
                 }
             }
         };
-        let headers = self.answer_headers(answer.headers, settlement.as_ref());
-        self.running.begin(Head::Answer(headers.await));
-        self.push(relay.ready());
-        while !relay.over() {
-            relay.take(next_until(&mut upstream, until).await);
+        let waits = self.headers_tell_the_charge();
+        if !waits {
+            let headers = answer.headers.clone();
+            self.begin(headers, settlement.as_ref()).await;
             self.push(relay.ready());
+        }
+        while !relay.over() {
+            relay.take(limit.next(&mut upstream).await);
+            if !waits {
+                self.push(relay.ready());
+            }
         }
         drop(upstream);
 
+        let kept = relay.ready();
         let ending = relay.finish();
         let billing = self
             .capture(&mut known, &ending.reading, ending.complete)
             .await?;
+        if waits {
+            self.begin(answer.headers, settlement.as_ref()).await;
+        }
+        self.push(kept);
         self.push(ending.bytes(&billing.members()));
         self.close(&billing).await
+    }
+
+    /// Whether the headers must say what this very call was charged, so that they wait for its end: by
+    /// the letter of the channels' specification. Official servers buffer streams for that as well.
+    fn headers_tell_the_charge(&self) -> bool {
+        let by_channel = self.channel.as_ref();
+        by_channel.is_some_and(|paid| paid.used.rule == Rule::Strict)
     }
 
     fn push(&self, bytes: Vec<u8>) {
@@ -240,11 +261,18 @@ impl Task {
         if early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
             return Ok(early);
         }
-        self.running.settling();
-        match self.settle().await {
+        match self.settle_awaited().await {
             Settlement::Failed { reason } => Err(self.settlement_failed(known, reason).await),
             settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
         }
+    }
+
+    /// Settles while listeners wait for nothing else.
+    async fn settle_awaited(&self) -> Settlement {
+        self.running.settling(true);
+        let settlement = self.settle().await;
+        self.running.settling(false);
+        settlement
     }
 
     async fn settle(&self) -> Settlement {
@@ -313,7 +341,9 @@ impl Task {
         if !self.end_waits {
             self.running.finish();
         }
-        self.shared.keep_answer(&self.id, &self.running).await;
+        if !self.call.is_free() {
+            self.shared.keep_answer(&self.id, &self.running).await;
+        }
         let due = self.settle_when == SettleWhen::After && !billing.is_free();
         let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
         self.running.finish();
@@ -323,7 +353,7 @@ impl Task {
     async fn void(&self, mut known: Known, failure: UpstreamFailure) -> Ended {
         let reason = match &failure {
             UpstreamFailure::Unreachable | UpstreamFailure::Cut => VoidReason::UpstreamUnavailable,
-            UpstreamFailure::TimedOut => VoidReason::UpstreamTimeout,
+            UpstreamFailure::TimedOut | UpstreamFailure::Ended(_) => VoidReason::UpstreamTimeout,
             UpstreamFailure::Refused { status, .. } if status.is_client_error() => {
                 VoidReason::UpstreamRefused
             }
@@ -382,11 +412,8 @@ impl Task {
         Refusal::LedgerUnavailable
     }
 
-    async fn answer_headers(
-        &self,
-        mut headers: HeaderMap,
-        settlement: Option<&Settlement>,
-    ) -> HeaderMap {
+    /// Lets the answer begin, with what is known of its payment.
+    async fn begin(&self, mut headers: HeaderMap, settlement: Option<&Settlement>) {
         if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
             headers.insert(CALL_ID, id);
         }
@@ -401,7 +428,7 @@ impl Task {
         if let Some(value) = value {
             headers.insert(response_header(self.version), value);
         }
-        headers
+        self.running.begin(Head::Answer(headers));
     }
 
     /// What is known of the payment as the headers leave: its settlement, or what its channel was
@@ -430,12 +457,4 @@ fn response_header(version: x402::Version) -> HeaderName {
         x402::Version::V1 => x402::X_PAYMENT_RESPONSE,
         x402::Version::V2 => x402::PAYMENT_RESPONSE,
     })
-}
-
-async fn next_until(
-    upstream: &mut (impl StreamExt<Item = Result<Bytes, UpstreamFailure>> + Unpin),
-    until: Instant,
-) -> Option<Result<Bytes, UpstreamFailure>> {
-    let next = tokio::time::timeout_at(until.into(), upstream.next());
-    next.await.unwrap_or(Some(Err(UpstreamFailure::TimedOut)))
 }

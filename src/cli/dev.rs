@@ -121,7 +121,14 @@ async fn start(args: &Args, started: &mut Started) -> Result<(), Failure> {
     }
     let secrets = Secrets::of(started.chain.as_ref());
     let config = Config::from_table(base, &|name| secrets.get(name))?;
-    let gateway = started.gateway.insert(Gateway::start(&config).await?);
+    let usual = SocketAddr::from(([127, 0, 0, 1], PORT));
+    let gateway = if args.port.is_none() && config.gateway.listen == usual {
+        // Nobody asked for this port: when another has it, any will do.
+        Gateway::start_on(free_listener(usual).await?, &config).await?
+    } else {
+        Gateway::start(&config).await?
+    };
+    let gateway = started.gateway.insert(gateway);
     let ready = ready(&config, gateway, started.chain.as_ref(), &secrets);
     if args.json {
         println!("{ready}");
@@ -199,8 +206,7 @@ fn gateway_table(args: &Args, started: &mut Started) -> Result<String, Failure> 
             started.folder.insert(folder).path().to_owned()
         }
     };
-    let free = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], PORT))).is_ok();
-    let port = args.port.unwrap_or(if free { PORT } else { 0 });
+    let port = args.port.unwrap_or(PORT);
     let data_dir = toml::Value::String(data_dir.display().to_string());
     Ok(format!(
         r#"
@@ -211,6 +217,16 @@ fn gateway_table(args: &Args, started: &mut Started) -> Result<String, Failure> 
         admin_token = {{ env = "GROAT_DEV_ADMIN_TOKEN" }}
         "#
     ))
+}
+
+/// The usual port, or any: held from now on, since one that was only looked at may be taken by then.
+async fn free_listener(usual: SocketAddr) -> Result<TcpListener, Failure> {
+    match TcpListener::bind(usual).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((usual.ip(), 0))
+            .await
+            .map_err(Failure::other),
+    }
 }
 
 /// The simulator with a model in every usage dialect, priced like a mid-size open model.

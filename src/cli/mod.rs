@@ -9,6 +9,7 @@ mod audit;
 mod bill;
 mod channels;
 mod check;
+mod checks;
 mod dev;
 mod http;
 mod ledger;

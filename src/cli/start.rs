@@ -1,19 +1,18 @@
 //! A configuration becomes a running gateway, and a running gateway stops in good order.
 
-use super::Failure;
+use super::{Failure, checks};
 use crate::call::{Desk, DeskParts, PriceBook, Receipts};
-use crate::chain::bindings::ISettler;
-use crate::chain::{ChainError, LanePolicy, Relayer, Rpc};
-use crate::config::{Config, RailKind, Secret};
+use crate::chain::{LanePolicy, Relayer, Rpc};
+use crate::config::{Config, Secret};
 use crate::gateway::{App, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
-use crate::payment::{Keeper, LedgerOutbox, Operations, Rails, Settlements, Sponsoring};
-use crate::protocol::channel::Method;
+use crate::payment::{
+    Keeper, Keys, LedgerOutbox, Operations, Rails, Settlements, Sponsoring, Targets,
+    quoted_settlers,
+};
 use crate::protocol::signature::Key;
 use crate::stats::Metrics;
-use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;
-use alloy::sol_types::SolCall;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,15 +38,16 @@ pub(super) struct Gateway {
 impl Gateway {
     /// Opens the ledger, finds the chain, takes up what the last stop left open, and listens.
     pub(super) async fn start(config: &Config) -> Result<Self, Failure> {
-        let rpc = connect(config).await?;
-        let listener = TcpListener::bind(config.gateway.listen)
+        let listen = config.gateway.listen;
+        let listener = TcpListener::bind(listen)
             .await
-            .map_err(|error| {
-                Failure::other(format!(
-                    "cannot listen on {}: {error}",
-                    config.gateway.listen
-                ))
-            })?;
+            .map_err(|error| Failure::other(format!("cannot listen on {listen}: {error}")))?;
+        Self::start_on(listener, config).await
+    }
+
+    /// The same on a port that is held already, whatever the configuration says of it.
+    pub(super) async fn start_on(listener: TcpListener, config: &Config) -> Result<Self, Failure> {
+        let rpc = connect(config).await?;
         let address = listener.local_addr().map_err(Failure::other)?;
         let (ledger, open) = open_ledger(config)?;
         let prices = PriceBook::open(
@@ -79,16 +79,34 @@ impl Gateway {
             None => None,
         };
         let relayer_address = relayer.0.address();
-        check_contracts(config, &rpc, relayer_address).await?;
+        checks::contracts(config, &rpc, relayer_address).await?;
+        let mut quoted = quoted_settlers(&open, relayer_address);
+        quoted.extend(config.settler.address);
+        let settlers = checks::settlers(&rpc, quoted, relayer_address).await?;
+        let authorizer = config.channels.authorizer_key.as_ref();
+        let keys = Keys {
+            relayer: relayer_address,
+            payout: payout.as_ref().map(|(lane, _)| lane.address()),
+            authorizer: signer(authorizer.unwrap_or(&config.payment.relayer_key))?.address(),
+            settlers: settlers.clone(),
+        };
+        checks::keys(config, &ledger, &open, &keys).await?;
         let sponsoring = Sponsoring::of(config, &rpc, &ledger, &relayer.0).await;
-        let sponsoring = sponsoring.map_err(|error| {
-            Failure::other(format!(
-                "the chain cannot be asked whether the asset takes permits: {error}"
-            ))
-        })?;
-        let targets = (config.asset.address, config.settler, &rpc);
-        let settlements =
-            Settlements::new(&ledger, targets, relayer, payout, &metrics, &settled_sender);
+        let sponsoring = sponsoring.map_err(Failure::other)?;
+        let targets = Targets {
+            asset: config.asset.address,
+            settler: config.settler,
+            settlers,
+            settle_margin: config.payment.settle_margin,
+        };
+        let settlements = Settlements::new(
+            &ledger,
+            (&rpc, targets),
+            relayer,
+            payout,
+            &metrics,
+            &settled_sender,
+        );
         let operations = Operations::new(&ledger, &settlements, &metrics);
         let rails = Rails::new(
             config,
@@ -184,80 +202,6 @@ async fn connect(config: &Config) -> Result<Rpc, Failure> {
             "the chain at chain.rpc_url cannot be used: {error}"
         ))
     })
-}
-
-/// What this gateway will call must be there, or payments would be taken that cannot be settled.
-async fn check_contracts(config: &Config, rpc: &Rpc, relayer: Address) -> Result<(), Failure> {
-    let contracts = &config.contracts;
-    let mut called = vec![("the asset (asset.address)", config.asset.address)];
-    for rail in &config.payment.rails {
-        match rail {
-            RailKind::Exact => {}
-            RailKind::ExactPermit2 => called.extend([
-                ("Permit2 (contracts.permit2)", contracts.permit2),
-                (
-                    "the proxy of exact (contracts.exact_proxy)",
-                    contracts.exact_proxy,
-                ),
-            ]),
-            RailKind::Upto => called.extend([
-                ("Permit2 (contracts.permit2)", contracts.permit2),
-                (
-                    "the proxy of upto (contracts.upto_proxy)",
-                    contracts.upto_proxy,
-                ),
-            ]),
-            RailKind::Channel => called.extend([
-                (
-                    "the contract of channels (contracts.batch_settlement)",
-                    contracts.batch_settlement,
-                ),
-                match config.channels.deposit_by {
-                    Method::Eip3009 => (
-                        "the collector of EIP-3009 deposits (contracts.erc3009_collector)",
-                        contracts.erc3009_collector,
-                    ),
-                    Method::Permit2 => (
-                        "the collector of Permit2 deposits (contracts.permit2_collector)",
-                        contracts.permit2_collector,
-                    ),
-                },
-            ]),
-        }
-    }
-    let settler = config.settler.address;
-    called.extend(settler.map(|address| ("the settler (settler.address)", address)));
-    let unknown = |error: ChainError| {
-        Failure::other(format!(
-            "the chain cannot be asked for its contracts: {error}"
-        ))
-    };
-    let missing = rpc.missing_code(&called).await.map_err(unknown)?;
-    if !missing.is_empty() {
-        let lines: Vec<String> = missing
-            .iter()
-            .map(|(name, address)| format!("  {name}: {address}"))
-            .collect();
-        return Err(Failure::other(format!(
-            "no contract stands at these addresses of chain {}; correct them, or leave the rail out of payment.rails:\n{}",
-            config.chain.chain_id,
-            lines.join("\n"),
-        )));
-    }
-    let Some(settler) = settler else {
-        return Ok(());
-    };
-    let ask = ISettler::isRelayerCall { account: relayer };
-    let answer = rpc
-        .call(settler, &ask.abi_encode().into())
-        .await
-        .map_err(unknown)?;
-    match ISettler::isRelayerCall::abi_decode_returns(&answer) {
-        Ok(true) => Ok(()),
-        _ => Err(Failure::other(format!(
-            "the settler {settler} does not take calls from the relayer {relayer}; its operator must add it (setRelayer)"
-        ))),
-    }
 }
 
 fn no_client(error: &reqwest::Error) -> Failure {

@@ -5,6 +5,7 @@
 mod merge;
 mod rails;
 mod reader;
+mod remarks;
 mod secret;
 mod sections;
 

@@ -178,6 +178,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A list of addresses.
+    pub(super) fn addresses(&mut self, key: &str) -> Vec<Address> {
+        let texts = self.texts(key).unwrap_or_default();
+        let read: Option<Vec<Address>> = texts.iter().map(|text| text.parse().ok()).collect();
+        if read.is_none() {
+            self.wrong(
+                key,
+                "must be a list of addresses: 0x and 40 hexadecimal digits each",
+            );
+        }
+        read.unwrap_or_default()
+    }
+
     /// A list of texts.
     pub(super) fn texts(&mut self, key: &str) -> Option<Vec<String>> {
         let texts = match self.take(key)? {

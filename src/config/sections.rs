@@ -25,6 +25,8 @@ pub struct GatewayConfig {
     pub body_bytes_max: usize,
     /// How many calls may run at once; more are answered 503.
     pub calls_max: usize,
+    /// How many calls may run at once that cost nothing, for which anybody may ask.
+    pub free_calls_max: usize,
     /// How long a stop waits for running calls.
     pub drain: Duration,
     /// The bearer token of `/admin/…`; without one those routes do not exist.
@@ -51,6 +53,7 @@ impl GatewayConfig {
             ),
             body_bytes_max: size(r.number("body_bytes_max", 4 << 20, 1024..=64 << 20)),
             calls_max: size(r.number("calls_max", 4096, 1..=1_000_000)),
+            free_calls_max: size(r.number("free_calls_max", 64, 1..=1_000_000)),
             drain: Duration::from_secs(r.number("drain_seconds", 30, 0..=3600)),
             admin_token: r.secret("admin_token"),
             answer_ttl: Duration::from_secs(r.number("answer_ttl_seconds", 600, 0..=86_400)),
@@ -146,6 +149,9 @@ pub struct PaymentConfig {
     pub settle: SettleWhen,
     /// How long a signed payment must stay valid, in seconds.
     pub max_timeout_seconds: u64,
+    /// How long before a payment expires its settlement is sent at the latest, so that it can still be
+    /// mined: a call that lasts longer is ended then.
+    pub settle_margin: Duration,
     /// How long an offer at an old price is still taken after the price changed.
     pub quote_grace: Duration,
     /// How long a caller is kept waiting for a settlement before it is told to come back.
@@ -156,6 +162,9 @@ pub struct PaymentConfig {
     pub markup_bps: u32,
     /// Sends settlements and pays their gas.
     pub relayer_key: Secret,
+    /// Keys of earlier configurations, by address, that are gone for good: what only they could have
+    /// finished does not keep the gateway from starting.
+    pub relayers_gone: Vec<Address>,
     /// Holds the funds that withdrawals are paid from; without it withdrawals are refused.
     pub payout_key: Option<Secret>,
     /// Signs receipts.
@@ -192,6 +201,7 @@ impl PaymentConfig {
             rails: rails::rails(&mut r),
             settle,
             max_timeout_seconds: r.number("max_timeout_seconds", 300, 30..=3600),
+            settle_margin: Duration::from_secs(r.number("settle_margin_seconds", 30, 5..=600)),
             quote_grace: Duration::from_secs(r.number("quote_grace_seconds", 300, 0..=3600)),
             settlement_patience: Duration::from_millis(r.number(
                 "settlement_patience_ms",
@@ -201,11 +211,18 @@ impl PaymentConfig {
             ceiling_max,
             markup_bps: u32::try_from(r.number("markup_bps", 0, 0..=10_000)).unwrap_or(0),
             relayer_key: required_key(&mut r, "relayer_key"),
+            relayers_gone: r.addresses("relayers_gone"),
             payout_key: r.secret("payout_key"),
             receipt_key: required_key(&mut r, "receipt_key"),
         };
         if config.payout_key.as_ref().is_some_and(|key| !is_key(key)) {
             r.wrong("payout_key", KEY_FORM);
+        }
+        if config.settle_margin.as_secs() > config.max_timeout_seconds / 2 {
+            r.wrong(
+                "settle_margin_seconds",
+                "must be at most half of max_timeout_seconds, or no time is left for the answer",
+            );
         }
         mistakes.extend(r.finish());
         config

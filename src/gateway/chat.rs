@@ -3,7 +3,7 @@
 use super::App;
 use super::challenge::wish;
 use super::error::ApiError;
-use crate::call::{CALL_ID, Head, Listener, Refusal};
+use crate::call::{CALL_ID, Head, Listener, Quoted, Refusal};
 use crate::payment::Wish;
 use crate::protocol::x402::{
     Credential, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Payload, Version, X_PAYMENT, check_echo,
@@ -37,7 +37,7 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
     };
     let credential = match app.credential(&head.headers) {
         Ok(Some(credential)) => credential,
-        Ok(None) => return unpaid(&app, &asked),
+        Ok(None) => return unpaid(&app, &head.headers, &asked).await,
         Err(refusal) => return app.refused(&Refusal::Payment(refusal), Some(&asked)),
     };
     if is_refund(&credential) {
@@ -50,6 +50,28 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
     }
 }
 
+/// A request without a payment: the offers, or the answer if it costs nothing.
+async fn unpaid(app: &App, headers: &HeaderMap, asked: &Asked) -> Response {
+    let desk = &app.inner.desk;
+    let given = match desk.quote(&asked.body) {
+        Ok(quoted) if quoted.is_free() => {
+            let headers = forwardable_request_headers(headers);
+            desk.take_free(&asked.body, quoted, headers)
+        }
+        Ok(quoted) => return offered(app, &quoted, asked),
+        Err(refusal) => Err(refusal),
+    };
+    match given {
+        Ok(listener) => listen(app, listener, asked).await,
+        Err(refusal) => app.refused(&refusal, Some(asked)),
+    }
+}
+
+fn offered(app: &App, quoted: &Quoted, asked: &Asked) -> Response {
+    app.inner.metrics.challenged();
+    app.challenge(quoted, asked.wish, &PaymentRefusal::PaymentRequired, None)
+}
+
 /// What a challenge is made for: a request's body, and what its caller wishes to pay by.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -57,14 +79,14 @@ pub(super) struct Asked {
     pub(super) wish: Wish,
 }
 
-/// A look at the paid route without a body: the offer of the smallest call of the first model, so
-/// that crawlers and wallets see how payment is asked for. With a refund's credential, the refund
-/// (x402 scheme_batch_settlement_evm asks for it by GET on the paid URL).
+/// A look at the paid route without a body: the offer of the smallest call of the first model that is
+/// paid for, so that crawlers and wallets see how payment is asked for. With a refund's credential, the
+/// refund (x402 scheme_batch_settlement_evm asks for it by GET on the paid URL).
 pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Response {
     let prices = app.inner.desk.prices().current();
     let model = prices
         .endpoints()
-        .next()
+        .find(|endpoint| !endpoint.model.price.is_free())
         .map(|endpoint| endpoint.model.id.clone());
     let body = serde_json::json!({
         "model": model,
@@ -77,19 +99,26 @@ pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Respons
         Err(error) => return error.into_response(),
     };
     match app.credential(&headers) {
-        Ok(None) => unpaid(&app, &asked),
+        Ok(None) if model.is_none() => post_it("every model here is free"),
+        Ok(None) => match app.inner.desk.quote(&asked.body) {
+            Ok(call) if call.is_free() => post_it("a small one is free"),
+            Ok(call) => offered(&app, &call, &asked),
+            Err(refusal) => app.refused(&refusal, Some(&asked)),
+        },
         Ok(Some(credential)) if is_refund(&credential) => refund(&app, &credential, &asked).await,
-        Ok(Some(_)) => {
-            let message = "A call is a POST with a body; nothing was taken for this GET.";
-            ApiError::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                message,
-            )
-            .into_response()
-        }
+        Ok(Some(_)) => post_it("nothing was taken for this GET"),
         Err(refusal) => app.refused(&Refusal::Payment(refusal), Some(&asked)),
     }
+}
+
+fn post_it(why: &str) -> Response {
+    let message = format!("A call is a POST with a body; {why}.");
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
+    .into_response()
 }
 
 fn is_refund(credential: &Credential) -> bool {
@@ -165,16 +194,6 @@ impl App {
         let credential = decode_payment(version, value)?;
         check_echo(&self.inner.advertised, &credential.extensions)?;
         Ok(Some(credential))
-    }
-}
-
-fn unpaid(app: &App, asked: &Asked) -> Response {
-    match app.inner.desk.quote(&asked.body) {
-        Ok(call) => {
-            app.inner.metrics.challenged();
-            app.challenge(&call, asked.wish, &PaymentRefusal::PaymentRequired, None)
-        }
-        Err(refusal) => app.refused(&refusal, Some(asked)),
     }
 }
 

@@ -113,6 +113,7 @@ impl App {
             ..asked.wish
         };
         match self.inner.desk.quote(&asked.body) {
+            Ok(call) if call.is_free() => plain(),
             Ok(call) => self.challenge(&call, wish, reason, channel),
             Err(Refusal::Payment(_)) => plain(),
             Err(other) => self.refused(&other, None),
@@ -188,6 +189,14 @@ fn upstream(failure: &UpstreamFailure) -> Response {
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream_timeout",
                 "The upstream did not answer in time.",
+            )
+            .into_response();
+        }
+        ended @ UpstreamFailure::Ended(_) => {
+            return error(
+                StatusCode::GATEWAY_TIMEOUT,
+                "out_of_time",
+                &format!("No answer: {ended}."),
             )
             .into_response();
         }

@@ -28,9 +28,9 @@ pub use log::LogEntry;
 pub use machine::{
     Attempt, Broadcast, CallId, CallState, CallSummary, Capture, ChannelId, ChannelOnChain,
     ChannelOpening, ChannelState, ChannelUse, Credit, CreditKey, Digest32, EntityId, Event, Hold,
-    IdError, KeptVoucher, Operation, OperationId, OperationKind, OperationState, PendingWithdrawal,
-    ReplayKey, RequestHash, SettleWhen, Settlement, Standing, Takes, TransitionError, VoidReason,
-    Withdrawal, WithdrawalId, WithdrawalState, Work,
+    IdError, KeptVoucher, OURS, Operation, OperationId, OperationKind, OperationState,
+    PendingWithdrawal, ReplayKey, RequestHash, SettleWhen, Settlement, Standing, Takes,
+    TransitionError, VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
 };
 pub use payouts::CreditEntry;
 pub use store::{

@@ -3,10 +3,11 @@
 //! `erc20ApprovalGasSponsoring`, which gives coin away and is therefore bounded on every side).
 //!
 //! What a payer can make of it: coin for one approval at the price of gas of the moment, a few times
-//! a day, and all payers together a few dozen times an hour. The coin for one approval is given once,
-//! also over a restart: the operation's id follows from the approval's hash.
+//! a day, and all payers together a few dozen times an hour ([`Given`]). The coin for one approval is
+//! given once: the operation's id follows from the approval's hash. Both hold over a restart.
 
 use super::authorized::AuthorizeFailure;
+use super::given::Given;
 use super::settlement::sent_before;
 use crate::chain::{
     Approval, ApprovalPreflight, Carried, ChainError, Expect, Job, LanePolicy, Outcome, Relayer,
@@ -24,23 +25,25 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// How long the coin, and then the approval, may take to be mined before the payment is unknown.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often one payer is given coin in a day.
-const PAYER_FUNDINGS_MAX: u64 = 3;
-
-/// How often payers are given coin in an hour, all together.
-const FUNDINGS_MAX: u64 = 60;
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// What the published client offers for a unit of gas when it is told no price, in wei.
 const CLIENT_FEE_WEI: u128 = 1_000_000_000;
+
+/// Why a gateway cannot tell what it may spare its payers.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSponsoring {
+    /// The chain did not say what the asset can do.
+    #[error("the chain cannot be asked whether the asset takes permits: {0}")]
+    Asset(#[from] ChainError),
+    /// The count of the coin that was given cannot be read.
+    #[error("the count of the coin given for approvals cannot be read: {0}")]
+    Count(#[from] std::io::Error),
+}
 
 /// Which approvals of Permit2 this gateway spares its payers.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ impl Sponsoring {
         rpc: &Rpc,
         ledger: &Ledger,
         relayer: &Relayer,
-    ) -> Result<Self, ChainError> {
+    ) -> Result<Self, NoSponsoring> {
         let by_permit2 = |kind: &RailKind| match kind {
             RailKind::Upto | RailKind::ExactPermit2 => true,
             RailKind::Channel => config.channels.deposit_by == Method::Permit2,
@@ -66,20 +69,19 @@ impl Sponsoring {
         let by_permit2 = config.payment.rails.iter().any(by_permit2);
         // A client that is told of EIP-2612 signs by it, and fails with a token that has none.
         let eip2612 = by_permit2 && rpc.has_eip2612(config.asset.address).await?;
-        let inner = Inner {
-            rpc: rpc.clone(),
-            ledger: ledger.clone(),
-            relayer: relayer.clone(),
-            network: Network::from_chain_id(config.chain.chain_id),
-            permit2: config.contracts.permit2,
-            gas_max: config.contracts.approval_gas_max,
-            turns: Turns::default(),
-            given: Mutex::default(),
+        let approvals = match config.contracts.approval_sponsoring {
+            true => Some(Approvals(Arc::new(Inner {
+                rpc: rpc.clone(),
+                ledger: ledger.clone(),
+                relayer: relayer.clone(),
+                network: Network::from_chain_id(config.chain.chain_id),
+                permit2: config.contracts.permit2,
+                gas_max: config.contracts.approval_gas_max,
+                turns: Turns::default(),
+                given: Given::open(&config.gateway.data_dir)?,
+            }))),
+            false => None,
         };
-        let approvals = config
-            .contracts
-            .approval_sponsoring
-            .then(|| Approvals(Arc::new(inner)));
         Ok(Self {
             by_permit2,
             eip2612,
@@ -139,8 +141,7 @@ struct Inner {
     permit2: Address,
     gas_max: u64,
     turns: Turns,
-    /// When coin was given, and to whom, in the last day of this process's life.
-    given: Mutex<Vec<(Instant, Address)>>,
+    given: Given,
 }
 
 /// What is owed to an approval: coin for its sender.
@@ -217,7 +218,10 @@ impl Approvals {
         let state = match known {
             Some(state) => state,
             None => {
-                self.count(payer)?;
+                self.0.given.count(payer, now_ms()).map_err(|full| {
+                    tracing::warn!(%payer, %full, "no coin is given for an approval");
+                    Refusal::from(permit2::Refused::AllowanceRequired)
+                })?;
                 let stored = StoredFunding {
                     to: payer,
                     wei: missing,
@@ -279,20 +283,6 @@ impl Approvals {
             tracing::error!(id = %operation.id, error, "coin for an approval was not taken up");
             AuthorizeFailure::Unknown
         })
-    }
-
-    /// Counts that coin is given, if that was not done too often.
-    fn count(&self, payer: Address) -> Result<(), Refusal> {
-        let mut given = self.0.given.lock().unwrap_or_else(PoisonError::into_inner);
-        given.retain(|(at, _)| at.elapsed() < DAY);
-        let lately = given.iter().filter(|(at, _)| at.elapsed() < HOUR).count();
-        let to_payer = given.iter().filter(|(_, to)| *to == payer).count();
-        if lately as u64 >= FUNDINGS_MAX || to_payer as u64 >= PAYER_FUNDINGS_MAX {
-            tracing::warn!(%payer, lately, to_payer, "no more coin is given for approvals now");
-            return Err(permit2::Refused::AllowanceRequired.into());
-        }
-        given.push((Instant::now(), payer));
-        Ok(())
     }
 }
 

@@ -108,7 +108,13 @@ impl ExactRail {
         amount: Units,
         now_s: u64,
     ) -> Result<(), Refusal> {
-        eip3009::check_terms(credential, signed, &self.terms(amount), now_s)
+        eip3009::check_terms(credential, signed, &self.terms(amount), now_s)?;
+        let expires = signed.authorization.valid_before;
+        let lifetime = self.payee.lifetime;
+        match lifetime.suffices(expires, self.settle_when, now_s) {
+            true => Ok(()),
+            false => Err(Refusal::Expired),
+        }
     }
 
     /// `settle_when` is the operator's choice, or `before` for a payer who must prepay.

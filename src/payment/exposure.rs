@@ -1,5 +1,11 @@
 //! What payers owe before it is settled (design rule 13): a wallet's balance pays for no more calls
 //! at once than it covers, and what is captured only afterwards stays within the operator's limits.
+//!
+//! All of it is in memory, and a restart can only make the limits tighter. What is captured and not
+//! settled yet is counted again from the ledger, before a call is taken ([`Exposure::count`]). Who left
+//! a call unpaid is in the ledger too. Trust that was earned is forgotten: each payer begins at
+//! `payer_first` again. What a restart voids owes nothing, and what is settled first delivers nothing
+//! until it is settled, so a balance that covers too little then costs no answer.
 
 use crate::config::ExposureConfig;
 use crate::ledger::SettleWhen;

@@ -1,10 +1,11 @@
 //! What the chain did with settlements: into the ledger first, then to those who wait for it.
 
+use super::lifetime::is_expired;
 use super::settlement::Settlement;
 use crate::chain::Settled;
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
-use crate::ledger::{CallId, EntityId, Event, Ledger};
+use crate::ledger::{CallId, EntityId, Event, Ledger, OURS, SettleWhen};
 use crate::stats::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +55,13 @@ impl Outcomes {
 
     /// Writes a settlement's event down, counts what it costs, and wakes who waits for an outcome.
     pub(super) async fn conclude(&self, id: &EntityId, entry: Event) {
+        let entry = match (id, entry) {
+            (EntityId::Call(call), Event::SettlementFailed { reason, at_ms }) => {
+                let reason = self.with_fault(call, reason, at_ms).await;
+                Event::SettlementFailed { reason, at_ms }
+            }
+            (_, entry) => entry,
+        };
         let outcome = match &entry {
             Event::SettlementConfirmed { transaction, .. } => Some(Settlement::Confirmed {
                 transaction: transaction.clone(),
@@ -89,6 +97,21 @@ impl Outcomes {
         if let EntityId::Call(call) = id {
             // The receiver only stops when the gateway does.
             let _ = self.settled.send(*call).await;
+        }
+    }
+
+    /// Why a settlement failed that was to follow the answer, and whose fault that is. It is ours when it
+    /// was tried after the payment had expired, since calls end before that, or from an account that was
+    /// not quoted.
+    async fn with_fault(&self, call: &CallId, reason: String, at_ms: u64) -> String {
+        let hold = match self.ledger.call(call).await {
+            Ok(Some(state)) if state.hold.settle_when == SettleWhen::After => state.hold,
+            _ => return reason,
+        };
+        let late = is_expired(&hold.authorization, at_ms);
+        match late || reason.contains("UnauthorizedFacilitator") {
+            true => format!("{OURS}{reason}"),
+            false => reason,
         }
     }
 

@@ -7,6 +7,7 @@ use super::rails::Payee;
 use super::stored::StoredPermit;
 use crate::chain::bindings::Eip2612Permit;
 use crate::chain::{PermitPreflight, PermitTransfer, Rpc};
+use crate::clock::now_ms;
 use crate::config::{ContractsConfig, RailKind};
 use crate::ledger::{ReplayKey, SettleWhen, Takes};
 use crate::money::Units;
@@ -168,7 +169,17 @@ impl Permit2Rail {
                 None => Refusal::Network,
             });
         }
-        permit2::check_terms(signed, &self.terms(amount), now_s)
+        permit2::check_terms(signed, &self.terms(amount), now_s)?;
+        match self.suffices(signed.authorization.deadline, now_s) {
+            true => Ok(()),
+            false => Err(Refused::Expired.into()),
+        }
+    }
+
+    /// Whether a signature that expires then leaves time for an answer and its settlement.
+    fn suffices(&self, expires_s: U256, now_s: u64) -> bool {
+        let lifetime = self.payee.lifetime;
+        lifetime.suffices(expires_s, self.settle_when, now_s)
     }
 
     /// `settle_when` is the operator's choice, or `before` for a payer who must prepay.
@@ -222,8 +233,14 @@ impl Permit2Rail {
         judge(&preflight, proof, transfer.amount, permit.as_ref())?;
         // An allowance that stands needs no permit, and a permit's nonce may be gone by then.
         let by_permit = preflight.allowance < transfer.amount;
-        if !by_permit {
-            transfer.permit2612 = None;
+        match &permit {
+            Some(permit) if by_permit => {
+                if !self.suffices(permit.permit.deadline, now_ms() / 1000) {
+                    let expired = Refused::from(eip2612::Refused::Expired);
+                    return Err(AuthorizeFailure::Refused(expired.into()));
+                }
+            }
+            _ => transfer.permit2612 = None,
         }
         let draws = match by_permit {
             true => Draws::OwnPermit,

@@ -6,9 +6,11 @@ use super::channel::ChannelRail;
 use super::credential::{kinds, payer, signature, signed_amount};
 use super::exact::ExactRail;
 use super::exposure::{Exposure, Reservation, Settles};
+use super::lifetime::Lifetime;
 use super::operation::Operations;
 use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
+use crate::clock::now_ms;
 use crate::config::{AssetConfig, Config, RailKind};
 use crate::ledger::{
     CallState, ChannelState, CreditKey, Hold, Ledger, OperationState, ReplayKey, RequestHash,
@@ -26,6 +28,7 @@ use alloy::primitives::Address;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What every rail of one gateway has in common: who is paid, where and in what.
 #[derive(Debug, Clone)]
@@ -34,6 +37,7 @@ pub(super) struct Payee {
     pub(super) asset: AssetConfig,
     pub(super) pay_to: Address,
     pub(super) max_timeout_seconds: u64,
+    pub(super) lifetime: Lifetime,
 }
 
 /// Which offers a caller is made.
@@ -80,6 +84,7 @@ impl Rails {
             asset: config.asset.clone(),
             pay_to: config.payment.pay_to,
             max_timeout_seconds: config.payment.max_timeout_seconds,
+            lifetime: Lifetime::new(config.payment.settle_margin),
         };
         let exposure = Exposure::new(config.exposure);
         let (settle, contracts) = (config.payment.settle, &config.contracts);
@@ -191,6 +196,13 @@ impl Rails {
         Some(exposure.count(payer, hold.held, settles, draws))
     }
 
+    /// When the settlement of a held call must be sent at the latest, if the call could outlast that.
+    pub fn settle_by(&self, hold: &Hold) -> Option<Instant> {
+        let lifetime = self.inner.payee.lifetime;
+        let left = lifetime.left(hold.settle_when, &hold.authorization, now_ms())?;
+        Instant::now().checked_add(left)
+    }
+
     /// Which rail's offer of this amount a credential accepted; version 1 echoes no price row.
     pub fn accepted(
         &self,
@@ -236,7 +248,7 @@ impl Rails {
 
     /// Whether a credential can buy the same request more than once.
     pub fn takes_turns(&self, credential: &Credential) -> bool {
-        matches!(credential.payload, Payload::Channel(_)) && self.inner.channel.takes_turns()
+        matches!(credential.payload, Payload::Channel(_))
     }
 
     /// The key of a payer's own payment identifier.

@@ -17,9 +17,9 @@ use crate::ledger::{
 use crate::stats::Metrics;
 use alloy::primitives::Address;
 use futures::future::BoxFuture;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// What became of a settlement.
@@ -37,6 +37,19 @@ pub enum Settlement {
     },
 }
 
+/// What settlements are sent to.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// The token that is moved.
+    pub asset: Address,
+    /// The settler that many payments are settled with, if there is one.
+    pub settler: SettlerConfig,
+    /// All settlers that take calls from the relayer: by these too payers were quoted to be charged.
+    pub settlers: BTreeSet<Address>,
+    /// How long before a payment expires it is sent at the latest.
+    pub settle_margin: Duration,
+}
+
 /// All settlements and payouts of one gateway.
 #[derive(Debug, Clone)]
 pub struct Settlements {
@@ -47,8 +60,7 @@ pub struct Settlements {
 struct Inner {
     relayer: Relayer,
     payout: Option<Relayer>,
-    asset: Address,
-    settler: Option<Address>,
+    targets: Targets,
     outcomes: Outcomes,
     batches: Batches,
 }
@@ -57,14 +69,14 @@ impl Settlements {
     /// Binds lanes to a ledger. `settled` is told of every call whose settlement has news.
     pub fn new(
         ledger: &Ledger,
-        (asset, settler, rpc): (Address, SettlerConfig, &Rpc),
+        (rpc, targets): (&Rpc, Targets),
         (relayer, events): (Relayer, mpsc::Receiver<LaneEvent>),
         payout: Option<(Relayer, mpsc::Receiver<LaneEvent>)>,
         metrics: &Arc<Metrics>,
         settled: &mpsc::Sender<CallId>,
     ) -> Self {
         let outcomes = Outcomes::new(ledger, metrics, settled);
-        let batches = Batches::start(settler, rpc, &relayer, &outcomes);
+        let batches = Batches::start(&targets, rpc, &relayer, &outcomes);
         let (payout, payout_events) = payout.unzip();
         for events in [Some(events), payout_events].into_iter().flatten() {
             let listener = Listener {
@@ -78,8 +90,7 @@ impl Settlements {
             inner: Arc::new(Inner {
                 relayer,
                 payout,
-                asset,
-                settler: settler.address,
+                targets,
                 outcomes,
                 batches,
             }),
@@ -100,7 +111,7 @@ impl Settlements {
     pub async fn settle_call(&self, state: &CallState) -> Settlement {
         let outcome = self.inner.outcomes.wait_for(&state.hold.call.to_string());
         if !self.inner.batches.take(state).await {
-            let Some(job) = call_job(state, self.inner.settler) else {
+            let Some(job) = call_job(state, &self.inner.targets.settlers) else {
                 return Settlement::Failed {
                     reason: "the stored authorization cannot be read".to_owned(),
                 };
@@ -134,7 +145,7 @@ impl Settlements {
             return;
         }
         let Some((job, settled)) =
-            call_job(state, self.inner.settler).zip(settled(&state.settlement))
+            call_job(state, &self.inner.targets.settlers).zip(settled(&state.settlement))
         else {
             return tracing::error!(call = %state.hold.call, "a stored settlement cannot be read");
         };
@@ -155,7 +166,7 @@ impl Settlements {
         let Some(lane) = &self.inner.payout else {
             return;
         };
-        let job = payout_job(&id, state, self.inner.asset, lane.address());
+        let job = payout_job(&id, state, self.inner.targets.asset, lane.address());
         let Some((job, settled)) = job.zip(settled(&state.settlement)) else {
             return tracing::error!(%id, "a stored withdrawal cannot be read");
         };
@@ -168,7 +179,7 @@ impl Settlements {
             tracing::error!(%id, "a withdrawal is open, but there is no payout key any more");
             return;
         };
-        let Some(job) = payout_job(id, state, self.inner.asset, lane.address()) else {
+        let Some(job) = payout_job(id, state, self.inner.targets.asset, lane.address()) else {
             tracing::error!(%id, "a stored withdrawal cannot be read");
             return;
         };

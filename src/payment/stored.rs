@@ -11,6 +11,7 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// An EIP-3009 authorization and its signature.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -168,8 +169,8 @@ impl StoredPermit {
         }
     }
 
-    /// The transaction that moves `value`: by the key that was quoted, or by the settler if that was.
-    fn job(self, hold: &Hold, value: U256, settler: Option<Address>) -> Option<Job> {
+    /// The transaction that moves `value`: by the relayer itself, or by the settler that was quoted.
+    fn job(self, hold: &Hold, value: U256, settlers: &BTreeSet<Address>) -> Option<Job> {
         let asset: Address = hold.asset.parse().ok()?;
         let from: Address = hold.payer.parse().ok()?;
         let after_block = self.after_block;
@@ -182,12 +183,13 @@ impl StoredPermit {
             value,
         };
         let id = hold.call.to_string();
-        if settler.is_some() && transfer.facilitator == settler {
+        let quoted = transfer.facilitator;
+        if let Some(settler) = quoted.filter(|quoted| settlers.contains(quoted)) {
             let batch = batch_of(&id);
             let item = item(asset, call);
             return Some(Job {
                 id,
-                to: settler?,
+                to: settler,
                 calldata: settler::calldata(batch, vec![item]),
                 expect,
                 // The search for a payment does not look into the settler's calls.
@@ -276,8 +278,9 @@ pub(super) fn signature(hold: &Hold) -> Option<Bytes> {
     serde_json::from_value(signature.clone()).ok()
 }
 
-/// The transaction that settles a call by itself; `None` for a stored payment that cannot be read.
-pub(super) fn call_job(state: &CallState, settler: Option<Address>) -> Option<Job> {
+/// The transaction that settles a call by itself, given the settlers that take the relayer's calls;
+/// `None` for a stored payment that cannot be read.
+pub(super) fn call_job(state: &CallState, settlers: &BTreeSet<Address>) -> Option<Job> {
     let hold = &state.hold;
     let record = hold.authorization.clone();
     if hold.rail == ledger_name(RailKind::Exact) {
@@ -286,7 +289,7 @@ pub(super) fn call_job(state: &CallState, settler: Option<Address>) -> Option<Jo
     }
     let value = U256::from(state.settlement_amount()?.atomic());
     let stored: StoredPermit = serde_json::from_value(record).ok()?;
-    stored.job(hold, value, settler)
+    stored.job(hold, value, settlers)
 }
 
 /// The transaction that pays out a withdrawal.

@@ -108,6 +108,25 @@ impl PriceRow {
         format!("{members},\"tiers\":[{tiers}]}}")
     }
 
+    /// Whether every price is stated, or follows from a stated one, as nothing.
+    pub fn is_free(&self) -> bool {
+        let free = |rate: Option<Rate>| rate.is_none_or(|rate| rate == Rate::FREE);
+        let free_read = |price: CacheReadPrice| match price {
+            CacheReadPrice::Known(rate) => rate == Rate::FREE,
+            CacheReadPrice::SameAsPrompt | CacheReadPrice::Unknown => true,
+        };
+        let tier = |tier: &PriceTier| {
+            let rates = [tier.prompt, tier.completion, tier.reasoning];
+            let writes = [tier.cache_write_5m, tier.cache_write_1h];
+            rates.into_iter().chain(writes).all(free) && tier.cache_read.is_none_or(free_read)
+        };
+        let rates = [Some(self.prompt), Some(self.completion), self.reasoning];
+        let others = [self.cache_write_5m, self.cache_write_1h, self.request];
+        rates.into_iter().chain(others).all(free)
+            && free_read(self.cache_read)
+            && self.tiers.iter().all(tier)
+    }
+
     /// The row's id: the SHA-256 of its canonical JSON.
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.canonical_json().as_bytes()).into()

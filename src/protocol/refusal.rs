@@ -53,7 +53,9 @@ pub enum Refusal {
     #[error("The authorization's value is not maxAmountRequired. Sign exactly that amount.")]
     ValueV1,
     /// The authorization has expired or is about to.
-    #[error("The authorization has expired or has less than 6 seconds left. Sign a new one.")]
+    #[error(
+        "The authorization has expired, or too little time is left for the answer and its settlement. Sign a new one, valid for maxTimeoutSeconds."
+    )]
     Expired,
     /// The authorization stays valid absurdly long.
     #[error("The authorization's validBefore is too far ahead. Sign for maxTimeoutSeconds.")]

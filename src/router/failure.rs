@@ -26,6 +26,9 @@ pub enum UpstreamFailure {
     /// A good status with a body that is not what was asked for.
     #[error("the upstream's answer cannot be understood: {0}")]
     Malformed(String),
+    /// We ended the call ourselves, for this reason.
+    #[error("the answer was not complete in time: {0}")]
+    Ended(&'static str),
     /// The answer is larger than configured.
     #[error("the upstream's answer is larger than this gateway passes on")]
     TooLarge,

@@ -8,7 +8,7 @@ use super::error::WalletError;
 use super::http::{call_id, complaint};
 use super::payment::{self, Moment};
 use super::quote::Quote;
-use super::receipt::{Bought, check};
+use super::receipt::{Bought, check, check_unpaid};
 use super::state::PeerKey;
 use super::store::Locked;
 use crate::config::RailKind;
@@ -97,6 +97,17 @@ impl Wallet {
                 found.ok_or(WalletError::NoReceipt)
             }
         }
+    }
+
+    /// Takes in the receipt of an answer that no payment was asked for, as its text.
+    pub fn take_unpaid(
+        &self,
+        purchase: &Purchase,
+        receipt: Option<&str>,
+    ) -> Result<Receipt, WalletError> {
+        let receipt = receipt.ok_or(WalletError::NoReceipt)?;
+        let request = request_hash(&purchase.body);
+        Ok(check_unpaid(receipt, &purchase.model, request)?)
     }
 
     async fn pay_once(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {

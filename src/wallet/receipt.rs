@@ -77,5 +77,27 @@ pub(super) fn check(
     }
 }
 
+/// Checks the receipt of an answer that came unasked for a payment: it holds, and charges nothing for
+/// this request.
+pub(super) fn check_unpaid(text: &str, model: &str, request: Hash) -> Result<Receipt, Fault> {
+    let verified =
+        verify(text).map_err(|faults| Fault(faults.iter().map(ToString::to_string).collect()))?;
+    let body = &verified.receipt.body;
+    let holds = [
+        (body.model == model, "it is of another model"),
+        (body.request_sha256 == request, "it is of another request"),
+        (body.charged.is_zero(), "it charges what nobody signed for"),
+    ];
+    let faults: Vec<String> = holds
+        .iter()
+        .filter(|(holds, _)| !holds)
+        .map(|(_, fault)| (*fault).to_owned())
+        .collect();
+    match faults.is_empty() {
+        true => Ok(verified.receipt),
+        false => Err(Fault(faults)),
+    }
+}
+
 #[cfg(test)]
 mod tests;

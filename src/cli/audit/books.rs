@@ -85,8 +85,9 @@ impl Books {
         for (id, state) in calls {
             if !here(&state.hold.network)? {
                 books.elsewhere = books.elsewhere.saturating_add(1);
-            } else if state.hold.settle_when != SettleWhen::ByClaim {
-                // What a channel pays is moved by its claims, many calls at a time.
+            } else if state.hold.settle_when != SettleWhen::ByClaim && !state.hold.held.is_zero() {
+                // What a channel pays is moved by its claims, many calls at a time; for what is free
+                // nothing is.
                 books.transfers.push(of_call(EntityId::Call(id), &state)?);
             }
         }

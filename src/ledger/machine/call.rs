@@ -1,5 +1,5 @@
 use super::credit::{Credit, CreditKey, signed};
-use super::settlement::PaidOnceBy;
+use super::settlement::{OURS, PaidOnceBy};
 use super::{Capture, Event, Hold, SettleWhen, Settlement, Takes, TransitionError, VoidReason};
 use crate::money::{AmountError, Units};
 use serde::{Deserialize, Serialize};
@@ -121,12 +121,13 @@ impl CallState {
         }
     }
 
-    /// What was answered and charged and will not be paid: the settlement that was to follow failed.
+    /// What was answered and charged and its payer left unpaid: the settlement that was to follow
+    /// failed, and not by our own fault.
     pub fn unpaid(&self) -> Option<Units> {
         let remembered = self.hold.remembered || self.hold.takes == Takes::Charged;
         match (&self.work, &self.settlement) {
-            (Work::Captured(capture), Settlement::Failed { .. })
-                if remembered && !capture.charged.is_zero() =>
+            (Work::Captured(capture), Settlement::Failed { reason, .. })
+                if remembered && !reason.starts_with(OURS) && !capture.charged.is_zero() =>
             {
                 Some(capture.charged)
             }

@@ -31,7 +31,7 @@ pub use id::{
 };
 pub(in crate::ledger) use operation::OPERATION_RAW_BYTES_MAX;
 pub use operation::{Operation, OperationKind, OperationState};
-pub use settlement::{Attempt, Broadcast, Settlement};
+pub use settlement::{Attempt, Broadcast, OURS, Settlement};
 pub use standing::Standing;
 pub use transition::TransitionError;
 pub use withdrawal::WithdrawalState;

@@ -8,6 +8,9 @@ const ATTEMPTS_MAX: usize = 64;
 /// Signed transactions kept whole: what a node could still be made to take again.
 const RAW_KEPT: usize = 8;
 
+/// How the reason of a failure after the answer begins that its payer could not help.
+pub const OURS: &str = "ours: ";
+
 /// Where the on-chain side of a call, a withdrawal or an operation stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -22,6 +22,8 @@ struct Due {
     /// What its item reserves.
     gas: u64,
     since: Instant,
+    /// When it must be sent at the latest, for its payment to be good still.
+    by: Option<Instant>,
 }
 
 impl Forming {
@@ -33,11 +35,12 @@ impl Forming {
         }
     }
 
-    pub(super) fn add(&mut self, call: CallId, gas: u64, now: Instant) {
+    pub(super) fn add(&mut self, call: CallId, gas: u64, by: Option<Instant>, now: Instant) {
         self.waiting.push_back(Due {
             call,
             gas,
             since: now,
+            by,
         });
     }
 
@@ -46,7 +49,7 @@ impl Forming {
         self.wait = Duration::ZERO;
     }
 
-    /// The next batch, if it is full or its oldest call has waited long enough.
+    /// The next batch, if it is full or a call has waited long enough.
     pub(super) fn take(&mut self, now: Instant) -> Option<Vec<CallId>> {
         let fitting = self.fitting();
         let full = fitting == self.calls_max || fitting < self.waiting.len();
@@ -57,10 +60,13 @@ impl Forming {
         Some(self.waiting.drain(..fitting).map(|due| due.call).collect())
     }
 
-    /// When the oldest call has waited long enough.
+    /// When the first call has waited long enough.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        let oldest = self.waiting.front()?;
-        Some(oldest.since.checked_add(self.wait).unwrap_or(oldest.since))
+        let due = |due: &Due| {
+            let waited = due.since.checked_add(self.wait).unwrap_or(due.since);
+            due.by.map_or(waited, |by| by.min(waited))
+        };
+        self.waiting.iter().map(due).min()
     }
 
     /// How many of the oldest fit into one transaction; one always does.
@@ -96,18 +102,33 @@ mod tests {
         let start = Instant::now();
         let mut forming = Forming::new(2, WAIT);
         assert_eq!((forming.take(start), forming.due_at()), (None, None));
-        forming.add(call(1), 1, start);
+        forming.add(call(1), 1, None, start);
         assert_eq!(forming.take(start), None);
         assert_eq!(forming.due_at(), Some(start + WAIT));
         assert_eq!(forming.take(start + WAIT), Some(vec![call(1)]));
         for n in 2..5 {
-            forming.add(call(n), 1, start);
+            forming.add(call(n), 1, None, start);
         }
         assert_eq!(forming.take(start), Some(vec![call(2), call(3)]));
         assert_eq!(forming.take(start), None);
         forming.hurry();
         assert_eq!(forming.take(start), Some(vec![call(4)]));
         assert_eq!(forming.take(start + WAIT), None);
+    }
+
+    #[test]
+    fn a_call_waits_no_longer_than_its_payment_lives() {
+        let start = Instant::now();
+        let mut forming = Forming::new(10, WAIT);
+        forming.add(call(1), 1, None, start);
+        forming.add(call(2), 1, Some(start + WAIT / 2), start);
+        forming.add(call(3), 1, Some(start + WAIT * 2), start);
+        assert_eq!(forming.due_at(), Some(start + WAIT / 2));
+        assert_eq!(forming.take(start + WAIT / 4), None);
+        let all = vec![call(1), call(2), call(3)];
+        assert_eq!(forming.take(start + WAIT / 2), Some(all));
+        forming.add(call(4), 1, Some(start), start + WAIT);
+        assert_eq!(forming.take(start + WAIT), Some(vec![call(4)]), "late");
     }
 
     proptest! {
@@ -120,7 +141,7 @@ mod tests {
             let mut forming = Forming::new(calls_max, WAIT);
             let mut batches = Vec::new();
             for (n, gas) in gas.iter().enumerate() {
-                forming.add(call(n), *gas, start);
+                forming.add(call(n), *gas, None, start);
                 batches.extend(forming.take(start));
             }
             while let Some(batch) = forming.take(start + WAIT) {

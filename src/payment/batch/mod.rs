@@ -9,11 +9,13 @@ mod forming;
 mod task;
 mod verdict;
 
+use super::lifetime::Lifetime;
 use super::outcomes::Outcomes;
+use super::settlement::Targets;
 use super::stored::{batch_item, batch_of};
 use crate::chain::bindings::ISettler;
 use crate::chain::{Job, LaneEventKind, Relayer, Rpc, settler};
-use crate::config::SettlerConfig;
+use crate::clock::now_ms;
 use crate::ledger::{
     CallId, CallState, OpenItems, Operation, OperationId, OperationKind, OperationState, Settlement,
 };
@@ -22,6 +24,7 @@ use forming::Forming;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use task::Task;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -36,6 +39,7 @@ const KEPT_PER_ITEM: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub(super) struct Batches {
     settler: Option<Address>,
+    lifetime: Lifetime,
     members: Members,
     messages: mpsc::Sender<Message>,
     task: Arc<AbortHandle>,
@@ -56,8 +60,8 @@ struct Membership {
 /// What the task is told.
 #[derive(Debug)]
 enum Message {
-    /// A call is due, and what its item reserves.
-    Due(CallId, u64),
+    /// A call is due: what its item reserves, and when it must be sent at the latest.
+    Due(CallId, u64, Option<Instant>),
     /// A batch has news from its lane.
     News(OperationId, LaneEventKind),
     /// An earlier life of the process left a batch open.
@@ -76,17 +80,14 @@ struct StoredBatch {
 
 impl Batches {
     /// Starts their task; without a settler it only finishes what was begun with one.
-    pub(super) fn start(
-        config: SettlerConfig,
-        rpc: &Rpc,
-        lane: &Relayer,
-        outcomes: &Outcomes,
-    ) -> Self {
+    pub(super) fn start(targets: &Targets, rpc: &Rpc, lane: &Relayer, outcomes: &Outcomes) -> Self {
         let (sender, messages) = mpsc::channel(MESSAGES_MAX);
         let members = Members::default();
+        let config = targets.settler;
         let calls_max = usize::try_from(config.batch_max).unwrap_or(1);
         let task = Task {
             settler: config.address,
+            settlers: targets.settlers.clone(),
             rpc: rpc.clone(),
             lane: lane.clone(),
             outcomes: outcomes.clone(),
@@ -97,6 +98,7 @@ impl Batches {
         let task = tokio::spawn(task.run(messages));
         Self {
             settler: config.address,
+            lifetime: Lifetime::new(targets.settle_margin),
             members,
             messages: sender,
             task: Arc::new(task.abort_handle()),
@@ -120,7 +122,12 @@ impl Batches {
             reserved(&item)
         };
         // A task that is gone settles nothing more: the next start finds the call.
-        let _ = self.messages.send(Message::Due(call, gas)).await;
+        let hold = &state.hold;
+        let left = self
+            .lifetime
+            .left(hold.settle_when, &hold.authorization, now_ms());
+        let by = left.and_then(|left| Instant::now().checked_add(left));
+        let _ = self.messages.send(Message::Due(call, gas, by)).await;
         true
     }
 

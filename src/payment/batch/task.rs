@@ -15,7 +15,7 @@ use crate::payment::settlement::{sent_before, settled, submit, watch};
 use crate::payment::stored::{anyone_settles, batch_item, batch_of, call_job};
 use alloy::primitives::Address;
 use futures::future::join_all;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -23,7 +23,10 @@ use tokio::sync::mpsc;
 const READ_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Task {
+    /// The settler of new batches.
     pub(super) settler: Option<Address>,
+    /// Those that single calls may have been quoted.
+    pub(super) settlers: BTreeSet<Address>,
     pub(super) rpc: Rpc,
     pub(super) lane: Relayer,
     pub(super) outcomes: Outcomes,
@@ -60,7 +63,7 @@ impl Task {
 
     async fn take(&mut self, message: Message) {
         match message {
-            Message::Due(call, gas) => self.forming.add(call, gas, Instant::now()),
+            Message::Due(call, gas, by) => self.forming.add(call, gas, by, Instant::now()),
             Message::Hurry => self.forming.hurry(),
             Message::Open(state) => {
                 let sent = state.settlement.broadcast().map(sent_before);
@@ -252,7 +255,7 @@ impl Task {
     fn settle_alone(&self, states: &[CallState]) {
         for state in states {
             members(&self.members).undecided.remove(&state.hold.call);
-            match call_job(state, self.settler) {
+            match call_job(state, &self.settlers) {
                 Some(job) => {
                     let sent = state.settlement.broadcast().map(sent_before);
                     self.submit(job, sent.unwrap_or_default());

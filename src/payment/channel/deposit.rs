@@ -7,7 +7,9 @@ use super::{ChannelRail, permit};
 use crate::chain::bindings::IBatchSettlement;
 use crate::chain::{Authorization, ChannelPreflight, DepositCall, Head, SignedDigest};
 use crate::clock::now_ms;
-use crate::ledger::{Operation, OperationId, OperationKind, OperationState, Settlement};
+use crate::ledger::{
+    ChannelState, Operation, OperationId, OperationKind, OperationState, Settlement,
+};
 use crate::money::Units;
 use crate::payment::authorized::AuthorizeFailure;
 use crate::protocol::channel::{
@@ -36,17 +38,17 @@ impl ChannelRail {
         let preflight = self.look(paying, Some(call.clone())).await?;
         let asked = preflight.deposit.as_ref();
         let asked = asked.ok_or(AuthorizeFailure::Unknown)?;
-        let known = self.adopted(paying, &preflight).await?;
-        let account = match &known {
-            Some(state) => state.account(),
-            None => Account::adopted(Units::ZERO, Units::ZERO, paying.used.base),
-        };
         let before = self.tried(&call).await?;
         if asked.spent {
-            // A lost answer's copy, or we stopped after it was made: it is in the channel by now.
-            paying.judge(&account, known.as_ref())?;
+            // A lost answer's copy, or we stopped after it was made: it is in the channel by now, but may
+            // not have been when the channel was read beside it.
+            let preflight = self.look(paying, None).await?;
+            let known = self.adopted(paying, &preflight).await?;
+            paying.judge(&account(known.as_ref(), paying), known.as_ref())?;
             return Ok(before.and_then(|state| made(&state, deposit)));
         }
+        let known = self.adopted(paying, &preflight).await?;
+        let account = account(known.as_ref(), paying);
         // It is not made for a voucher that would be refused.
         let with_deposit = Account {
             balance: account.balance.plus(deposit.amount).unwrap_or_default(),
@@ -218,6 +220,14 @@ impl ChannelRail {
             tracing::info!(%reason, "a deposit's simulation reverted");
             Refused::DepositSimulation
         })
+    }
+}
+
+/// The channel's account; of one that there is no book of, what its payer's own word makes it.
+fn account(known: Option<&ChannelState>, paying: &Paying<'_>) -> Account {
+    match known {
+        Some(state) => state.account(),
+        None => Account::adopted(Units::ZERO, Units::ZERO, paying.used.base),
     }
 }
 

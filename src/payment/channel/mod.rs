@@ -175,8 +175,9 @@ impl ChannelRail {
         Ok(channel::check_voucher(config, voucher, terms.domain())?)
     }
 
-    /// What a voucher is spent under. Calls in parallel and after a lost answer carry the same one, so
-    /// it counts for one request, and again at the next turn; by the letter it counts once.
+    /// What a voucher is spent under. Calls in parallel and after a lost answer carry the same one, and
+    /// by the letter too two calls may: the charge and the next offer can make the same sum again. So it
+    /// counts for one request, and again at the next turn.
     pub(super) fn replay_key(
         &self,
         payload: &Payload,
@@ -189,17 +190,10 @@ impl ChannelRail {
         hash.update(b"groat/channel-voucher\0");
         hash.update(voucher.channel_id);
         hash.update(voucher.max_claimable.atomic().to_be_bytes());
-        if self.takes_turns() {
-            hash.update(request.as_bytes());
-            hash.update(turn.to_be_bytes());
-            hash.update(payment_id.map_or("", PaymentId::as_str));
-        }
+        hash.update(request.as_bytes());
+        hash.update(turn.to_be_bytes());
+        hash.update(payment_id.map_or("", PaymentId::as_str));
         ReplayKey::from_bytes(hash.finalize().into())
-    }
-
-    /// Whether one voucher can buy the same request more than once.
-    pub(super) fn takes_turns(&self) -> bool {
-        self.inner.rule == Rule::Late
     }
 
     fn terms(&self, amount: Units) -> Terms {
@@ -264,7 +258,7 @@ fn chain_id(channel: &ChannelId) -> B256 {
 }
 
 /// The configuration that a channel was opened with.
-fn config_of(opening: &crate::ledger::ChannelOpening) -> Option<ChannelConfig> {
+pub(super) fn config_of(opening: &crate::ledger::ChannelOpening) -> Option<ChannelConfig> {
     serde_json::from_value(opening.config.clone()).ok()
 }
 

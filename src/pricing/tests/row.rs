@@ -151,3 +151,31 @@ fn lint_names_what_is_wrong() {
             .any(Lint::refuses)
     );
 }
+
+#[test]
+fn rule_11_a_row_is_free_only_where_every_price_that_is_stated_is_nothing() {
+    let is_free = |lines: &str| {
+        let toml = format!("prompt = \"0\"\ncompletion = \"0\"\n{lines}");
+        text(&toml).parse().unwrap().is_free()
+    };
+    for free in [
+        "",
+        "cache_read = \"0\"",
+        "cache_read = \"same_as_prompt\"",
+        "reasoning = \"0\"\nrequest = \"0\"\ncache_write_5m = \"0\"",
+        "[[tier]]\nabove_prompt_tokens = 5\nprompt = \"0\"",
+    ] {
+        assert!(is_free(free), "{free}");
+    }
+    for paid in [
+        "reasoning = \"1\"",
+        "request = \"0.1\"",
+        "cache_write_5m = \"1\"",
+        "cache_write_1h = \"1\"",
+        "[[tier]]\nabove_prompt_tokens = 5\nprompt = \"1\"",
+        "[[tier]]\nabove_prompt_tokens = 5\ncompletion = \"1\"",
+    ] {
+        assert!(!is_free(paid), "{paid}");
+    }
+    assert!(!row().is_free());
+}

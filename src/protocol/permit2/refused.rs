@@ -39,7 +39,9 @@ pub enum Refused {
     )]
     Facilitator,
     /// The authorization has expired or is about to.
-    #[error("The authorization has expired or has less than 6 seconds left. Sign a new one.")]
+    #[error(
+        "The authorization has expired, or too little time is left for the answer and its settlement. Sign a new one, valid for maxTimeoutSeconds."
+    )]
     Expired,
     /// The authorization stays valid absurdly long.
     #[error("The authorization's deadline is too far ahead. Sign for maxTimeoutSeconds.")]

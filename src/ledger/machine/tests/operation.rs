@@ -135,7 +135,30 @@ fn a_voided_call_whose_money_a_batch_moved_is_credit() {
 #[test]
 fn a_charge_is_unpaid_while_its_settlement_has_failed() {
     let unpaid = |when, events: &[Event]| super::run(when, events).unwrap().unpaid();
+    let late = Event::SettlementFailed {
+        reason: format!("{OURS}it came too late"),
+        at_ms: 7,
+    };
     let mut path = captured(SettleWhen::After, 40).to_vec();
+    path.push(late);
+    assert_eq!(unpaid(SettleWhen::After, &path), None, "no fault of theirs");
+    path.pop();
+    // Of what takes all that is held, a ledger from before does not say whose fault it was.
+    let mut whole = hold(1, 101, SettleWhen::After);
+    for (remembered, reason, expected) in [
+        (false, "it failed".to_owned(), None),
+        (true, format!("{OURS}it failed"), None),
+        (true, "it failed".to_owned(), Some(Units::from_atomic(40))),
+    ] {
+        whole.remembered = remembered;
+        let failed = Event::SettlementFailed { reason, at_ms: 7 };
+        let events = [FORWARDED, ANSWERED, capture(&whole, 40), failed.clone()];
+        let held = CallState::apply(None, &Event::Held(Box::new(whole.clone())));
+        let state = events
+            .iter()
+            .fold(held, |state, event| CallState::apply(Some(&state?), event));
+        assert_eq!(state.unwrap().unpaid(), expected, "{failed:?}");
+    }
     for (event, expected) in [
         (sent(1, "0x1"), None),
         (failed(), Some(Units::from_atomic(40))),

@@ -1,0 +1,97 @@
+//! A call that costs nothing, whatever it uses: nobody pays for it and nobody is charged, so it needs no
+//! credential. It is held, metered and receipted like any other.
+
+use super::attempt::{Payment, Registered, hold};
+use super::desk::Shared;
+use super::quote::QuotedCall;
+use super::refusal::Refusal;
+use super::running::{Head, Running};
+use super::task::Task;
+use crate::clock::now_ms;
+use crate::ledger::{CallId, Event, ReplayKey, SettleWhen, Takes};
+use crate::protocol::x402::Version;
+use alloy::primitives::Address;
+use http::HeaderMap;
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// The rail of a call that nothing is paid for.
+const RAIL: &str = "free";
+
+/// A request for what costs nothing; no two of them are the same.
+pub(super) struct Gift {
+    pub(super) shared: Arc<Shared>,
+    pub(super) running: Arc<Running>,
+    pub(super) key: [u8; 32],
+    pub(super) call: QuotedCall,
+    pub(super) headers: HeaderMap,
+    /// Its place among those that may run at once.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Gift {
+    /// Holds and runs the call; listeners learn whatever happens.
+    pub(super) async fn run(self) {
+        let _registered = Registered {
+            shared: Arc::clone(&self.shared),
+            running: Arc::clone(&self.running),
+            key: self.key,
+        };
+        let running = Arc::clone(&self.running);
+        if let Err(refusal) = self.hold_and_run().await {
+            running.begin(Head::Refused(refusal));
+        }
+    }
+
+    async fn hold_and_run(self) -> Result<(), Refusal> {
+        let Self {
+            shared,
+            running,
+            key,
+            call,
+            headers,
+            place,
+        } = self;
+        let id = CallId::from_bytes(rand::random());
+        let (payer, settle_when, takes) = (Address::ZERO, SettleWhen::After, Takes::Charged);
+        let payment = Payment {
+            call: id,
+            rail: RAIL,
+            replay_key: ReplayKey::from_bytes(key),
+            payment_id: None,
+            payer,
+            settle_when,
+            takes,
+            channel: None,
+            stored: Value::Null,
+        };
+        shared.registry().calls.insert(id, Arc::clone(&running));
+        let hold = hold(&shared, &call, payment);
+        let forwarded = Event::Forwarded { at_ms: now_ms() };
+        let held = shared.ledger.begin(hold, vec![forwarded]).await;
+        let held = held.map_err(|error| {
+            tracing::error!(%error, "a hold was not taken");
+            Refusal::LedgerUnavailable
+        })?;
+        running.held(id);
+        let task = Task {
+            shared,
+            running,
+            id,
+            call,
+            payer,
+            settle_when,
+            takes,
+            settle_by: None,
+            reservation: Mutex::default(),
+            channel: None,
+            end_waits: false,
+            version: Version::V2,
+            headers,
+        };
+        task.run(held).await;
+        drop(place);
+        Ok(())
+    }
+}
