@@ -60,6 +60,34 @@ fn a_good_configuration_passes_and_opens_nothing() {
 }
 
 #[test]
+fn what_outlives_a_payment_is_allowed_and_remarked_on() {
+    let (output, told) = groat("check", GOOD);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let call = "note: sim: call_timeout_ms allows 600 s, but calls that are settled after their answer are ended after 270 s";
+    assert!(told.contains(call), "{told}");
+    assert!(!told.contains("batch_wait_ms"), "{told}");
+
+    let waits = "[settler]\naddress = \"0x2222222222222222222222222222222222222222\"\nbatch_wait_ms = 300000\n";
+    let (_, told) = groat("check", &format!("{GOOD}{waits}"));
+    let batch = "note: settler.batch_wait_ms: no call waits for more than 270 s";
+    assert!(told.contains(batch), "{told}");
+
+    let long = GOOD.replace(
+        "[payment]",
+        "[payment]\nmax_timeout_seconds = 700\nsettle_margin_seconds = 40",
+    );
+    let before = GOOD.replace(
+        "[payment]",
+        "[payment]\nrails = [\"exact\"]\nsettle = \"before\"",
+    );
+    for config in [long, before] {
+        let (output, told) = groat("check", &format!("{config}{waits}"));
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(!told.contains("_ms"), "{told}");
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once() {
     let bad =
         GOOD.replace(
@@ -80,7 +108,7 @@ fn every_mistake_is_told_at_once() {
         )
         .replace(
             "receipt_key = { env = \"IT_KEY\" }",
-            "receipt_key = \"0x00\"\nceiling_max_usd = \"a lot\"",
+            "receipt_key = \"0x00\"\nceiling_max_usd = \"a lot\"\nsettle_margin_seconds = 200\nrelayers_gone = [\"0x12\"]",
         )
         .replace(
             "pay_to = \"0x1111111111111111111111111111111111111111\"",
@@ -111,6 +139,8 @@ fn every_mistake_is_told_at_once() {
         "payment.relayer_key:",
         "payment.receipt_key:",
         "payment.ceiling_max_usd:",
+        "payment.settle_margin_seconds:",
+        "payment.relayers_gone:",
         "upstream[0].base_url:",
         "upstream[0].dialect:",
         "upstream[0].model[0].price.prompt:",

@@ -55,11 +55,6 @@ def signer() -> EthAccountSigner:
     return EthAccountSignerWithRPC(ACCOUNT, rpc) if rpc else EthAccountSigner(ACCOUNT)
 
 
-def channels() -> BatchSettlementEvmScheme:
-    """Channels, for programs that use more of them than paying."""
-    return BatchSettlementEvmScheme(signer())
-
-
 def config() -> x402ClientConfig:
     """The V2 schemes named in SCHEMES, in that order; spend controls as they come."""
     known = {

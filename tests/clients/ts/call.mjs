@@ -5,20 +5,22 @@ import { UptoEvmScheme } from "@x402/evm/upto/client";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
 import { toClientEvmSigner } from "@x402/evm";
-import { createPublicClient, http } from "viem";
+import { createPublicClient, http, zeroAddress } from "viem";
 
-const { GATEWAY, PAYER_KEY, MODEL, RPC, SCHEMES = "exact" } = process.env;
+const { GATEWAY, PAYER_KEY, MODEL, RPC, WALLET, SCHEMES = "exact" } = process.env;
 const [mode, prompt] = process.argv.slice(2);
 
 if (!GATEWAY || !PAYER_KEY || !MODEL || !["whole", "stream", "mixed"].includes(mode) || !prompt) {
-  console.error("usage: GATEWAY=URL PAYER_KEY=0x… MODEL=… [RPC=URL] [SCHEMES=exact,upto,batch-settlement] program whole|stream PROMPT");
+  console.error("usage: GATEWAY=URL PAYER_KEY=0x… MODEL=… [RPC=URL] [WALLET=0x…] [SCHEMES=exact,upto,batch-settlement] program whole|stream PROMPT");
   process.exit(2);
 }
 
 export const gateway = GATEWAY.replace(/\/$/, "");
 export const url = `${gateway}/v1/chat/completions`;
 export const streamed = mode === "stream";
-export const payer = privateKeyToAccount(PAYER_KEY);
+const owner = privateKeyToAccount(PAYER_KEY);
+/** A plain account, or a contract that takes its owner's signatures for its own (ERC-1271). */
+export const payer = WALLET ? { address: WALLET, signTypedData: message => owner.signTypedData(message) } : owner;
 export const rpc = RPC;
 export const body = bodyOf(streamed);
 
@@ -32,10 +34,10 @@ export function bodyOf(streamed, number) {
   };
 }
 
-/** Channels; with an RPC the payer's state of them can be read from the chain. */
+/** Channels; with an RPC the payer's state of them can be read from the chain. A contract judges its own vouchers. */
 export function channels() {
   const signer = RPC ? toClientEvmSigner(payer, createPublicClient({ transport: http(RPC) })) : payer;
-  return new BatchSettlementEvmScheme(signer);
+  return new BatchSettlementEvmScheme(signer, WALLET ? { payerAuthorizer: zeroAddress } : undefined);
 }
 
 /** The V2 schemes named in SCHEMES, in that order, for the `…FromConfig` constructors. */

@@ -5,8 +5,9 @@ pub(crate) mod client;
 mod keeping;
 mod leaving;
 mod losing;
+mod names;
 mod rules;
-mod trouble;
+pub(crate) mod trouble;
 
 use crate::harness::{Setup, Stack, until};
 use alloy::primitives::B256;
@@ -42,14 +43,20 @@ impl Stack {
         answer.json().await.expect("JSON")
     }
 
-    /// The books of the only channel.
-    pub(crate) async fn books(&self) -> Value {
+    /// The books of all channels.
+    pub(crate) async fn channels(&self) -> Vec<Value> {
         let url = format!("{}/admin/channels", self.payer.url);
         let asked = self.payer.client.get(url).bearer_auth(&self.admin_token);
         let answer = asked.send().await.expect("an answer");
         let listed: Value = answer.json().await.expect("JSON");
         let channels = listed["channels"].as_array().expect("a list");
-        assert_eq!(channels.len(), 1, "{listed}");
+        channels.clone()
+    }
+
+    /// The books of the only channel.
+    pub(crate) async fn books(&self) -> Value {
+        let channels = self.channels().await;
+        assert_eq!(channels.len(), 1, "{channels:?}");
         channels[0].clone()
     }
 

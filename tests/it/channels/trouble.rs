@@ -109,7 +109,7 @@ async fn rule_8_a_deposit_into_silence_is_pending_and_is_made_once() {
 }
 
 /// A wallet that is a contract of the payer's, with tokens.
-async fn wallet(stack: &Stack) -> Address {
+pub(crate) async fn wallet(stack: &Stack) -> Address {
     let wallet = Address::repeat_byte(0xc7);
     let owner = stack.payer.key.address();
     let chain = &stack.chain;

@@ -4,5 +4,6 @@ mod limits;
 mod paying;
 mod program;
 mod sign_in;
+mod words;
 
 pub(crate) use program::{AT_ONCE, Program};

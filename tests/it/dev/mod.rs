@@ -5,6 +5,7 @@ mod pay;
 
 use crate::harness::{Dev, chat, descendants, ended, gone, groat, http, printed};
 use alloy::primitives::{Address, U256};
+use futures::future::join_all;
 use groat::sim::SimConfig;
 use serde_json::{Value, json};
 
@@ -83,6 +84,19 @@ async fn dev_prints_one_line_that_says_where_everything_is_and_all_of_it_answers
         json!(u64::try_from(paid).expect("small")),
         report["totals"][0]["settled"]
     );
+}
+
+#[tokio::test]
+async fn devs_that_are_started_together_listen_each_on_a_port_of_its_own() {
+    let devs = join_all((0..4).map(|_| Dev::start(&[]))).await;
+    let mut gateways: Vec<&str> = devs.iter().map(|dev| dev.says("gateway")).collect();
+    for dev in &devs {
+        let answer = dev.payer().pay(&chat("sim/small", "Hello", false)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    gateways.sort_unstable();
+    gateways.dedup();
+    assert_eq!(gateways.len(), devs.len(), "{gateways:?}");
 }
 
 #[tokio::test]

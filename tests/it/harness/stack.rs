@@ -8,6 +8,9 @@ use std::net::TcpListener;
 use std::process::Command;
 use tokio::task::JoinHandle;
 
+/// The usual price row.
+const PRICE: &str = r#"prompt = "0.28", completion = "0.40", cache_read = "0.028", cache_write_5m = "0.35", cache_write_1h = "0.56""#;
+
 /// A chain, a scripted provider and the built gateway between them and a funded payer.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -27,6 +30,8 @@ pub(crate) struct Stack {
 pub(crate) struct Setup {
     /// Models by id: the name that the simulator is asked for (`sim/gpt?cut=3`).
     pub(crate) models: Vec<(&'static str, &'static str)>,
+    /// The price rows of models that have another than the usual.
+    pub(crate) prices: Vec<(&'static str, &'static str)>,
     /// Whether the chain has Groat's settler, callable by the gateway's relayer.
     pub(crate) settler: bool,
     /// Lines for `[payment]`, `[gateway]` and `[chain]`.
@@ -255,13 +260,15 @@ base_url = "{upstream}/v1"
         upstream_lines = setup.upstream,
     );
     for (id, upstream_id) in [("m", "sim/small")].iter().chain(&setup.models) {
+        let own = setup.prices.iter().find(|(model, _)| model == id);
+        let price = own.map_or(PRICE, |(_, price)| price);
         config.push_str(&format!(
             r#"
 [[upstream.model]]
 id = "{id}"
 upstream_id = "{upstream_id}"
 output_cap = 256
-price = {{ prompt = "0.28", completion = "0.40", cache_read = "0.028", cache_write_5m = "0.35", cache_write_1h = "0.56" }}
+price = {{ {price} }}
 "#
         ));
     }

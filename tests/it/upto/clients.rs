@@ -133,28 +133,12 @@ async fn books(stack: &Stack, outcomes: Vec<Result<u64, String>>) {
 /// A call without an answer, and one that costs nothing, leave no trace on chain.
 #[tokio::test]
 async fn what_costs_nothing_sends_nothing() {
-    let mut stack = Stack::with(Setup {
+    let stack = Stack::with(Setup {
         models: vec![("broken", "sim/fail-500"), ("free", "sim/small?out=0")],
+        prices: vec![("free", r#"prompt = "0", completion = "0.40""#)],
         ..Setup::default()
     })
     .await;
-    stack.gateway.kill_9().await;
-    stack.gateway.rewrite_config(|config| {
-        let (before, free) = config.split_once("id = \"free\"").expect("the model");
-        let prices = "price = { prompt = \"0\", completion = \"0.40\" }";
-        let kept: Vec<&str> = free
-            .lines()
-            .map(|line| {
-                if line.starts_with("price") {
-                    prices
-                } else {
-                    line
-                }
-            })
-            .collect();
-        format!("{before}id = \"free\"{}\n", kept.join("\n"))
-    });
-    stack.gateway.start("").await;
     approve(&stack, U256::MAX).await;
     let sent = relayed(&stack).await;
     let broken = super::pay(&stack.payer, &chat("broken", "hello", false)).await;

@@ -1,7 +1,8 @@
 //! `upto`: the bill and nothing else, captured after the answer, within what a payer may owe.
 
 mod clients;
-mod killed;
+mod lifetime;
+mod old_keys;
 mod owed;
 mod owed_exact;
 mod rails;
@@ -47,7 +48,7 @@ fn payment(required: &PaymentRequired, key: &Key, authorization: &Authorization)
 }
 
 /// A good payment by `upto` for a body.
-async fn good(payer: &Payer, body: &str) -> String {
+pub(crate) async fn good(payer: &Payer, body: &str) -> String {
     let required = payer.challenge(body).await;
     let authorization = authorization(payer.key.address(), offer(&required));
     encoded(&payment(&required, &payer.key, &authorization))

@@ -5,10 +5,11 @@ use crate::harness::{Stack, chat, encoded};
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolCall;
 use groat::chain::bindings::{IErc20, IPermit2};
-use groat::protocol::addresses::PERMIT2;
-use groat::protocol::permit2::Authorization;
+use groat::protocol::addresses::{PERMIT2, UPTO_PROXY};
+use groat::protocol::permit2::{Authorization, eip2612};
 use groat::protocol::signature::Key;
 use groat::protocol::x402::PaymentRequired;
+use serde_json::{Value, json};
 
 const CONTRACT_WALLET: &str = include_str!("../../../contracts/artifacts/ContractWallet.json");
 
@@ -39,6 +40,15 @@ impl Bench {
         let mut authorization = authorization(key.address(), offer(&self.required));
         bend(&mut authorization);
         encoded(&payment(&self.required, key, &authorization))
+    }
+
+    /// A good payment with a member changed that is not signed.
+    fn changed(&self, change: impl FnOnce(&mut Value)) -> String {
+        let key = &self.stack.payer.key;
+        let authorization = authorization(key.address(), offer(&self.required));
+        let mut payment = payment(&self.required, key, &authorization);
+        change(&mut payment);
+        encoded(&payment)
     }
 
     async fn refused(&self, name: &str, payment: &str, reason: &str) {
@@ -111,6 +121,16 @@ async fn what_was_not_offered_or_cannot_be_captured_is_refused_by_name() {
             bench.bent(|a| a.from = Address::repeat_byte(7)),
             "invalid_permit2_signature",
         ),
+        (
+            "another network",
+            bench.changed(|p| p["accepted"]["network"] = json!("eip155:8453")),
+            "invalid_upto_evm_network_mismatch",
+        ),
+        (
+            "half a permit",
+            bench.changed(|p| p["extensions"][eip2612::KEY]["info"]["signature"] = json!("0x12")),
+            "invalid_eip2612_extension_format",
+        ),
     ] {
         bench.refused(name, &payment, reason).await;
     }
@@ -124,6 +144,21 @@ async fn what_was_not_offered_or_cannot_be_captured_is_refused_by_name() {
     bench
         .refused("a burnt nonce", &payment, "permit2_invalid_nonce")
         .await;
+
+    // A proxy that reverts and does not say why.
+    let rpc = &stack.chain.rpc;
+    let own: Bytes = rpc
+        .request("eth_getCode", (UPTO_PROXY, "latest"))
+        .await
+        .expect("its code");
+    let put = |code: Bytes| rpc.request::<_, Value>("anvil_setCode", (UPTO_PROXY, code));
+    let reverts = put(Bytes::from_static(&[0x5f, 0x5f, 0xfd]));
+    reverts.await.expect("other code");
+    let simulation = "permit2_simulation_failed";
+    bench
+        .refused("a proxy that reverts", &bench.bent(|_| {}), simulation)
+        .await;
+    put(own).await.expect("its own code");
 
     let funds = super::balance(stack, stack.payer.key.address()).await;
     let almost = U256::from(offer(&bench.required).amount.atomic()) - U256::from(1);

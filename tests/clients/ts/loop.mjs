@@ -1,16 +1,16 @@
-// @x402/fetch with the channels of @x402/evm, kept in memory: CALLS paid calls, whole and streamed in turn, two at a time,
-// then, with REFUND=1, the client's own refund. It prints one line at its end:
+// @x402/fetch with one scheme of @x402/evm (SCHEMES; channels are kept in memory): CALLS paid calls, whole and streamed in
+// turn, AT_ONCE at a time (2); one that failed is made anew, but not with GIVE_UP=1. Then, with REFUND=1, the client's own
+// refund of its channel. It prints one line at its end:
 // {"client", "calls" (Groat-Call-Ids), "failed", "whole", "streamed", "refund" (the settlement, or null)}
 import { wrapFetchWithPaymentFromConfig } from "@x402/fetch";
-import { Answer, bodyOf, channels, gateway, run, url } from "./call.mjs";
+import { Answer, bodyOf, gateway, run, schemes, url } from "./call.mjs";
 
-const AT_ONCE = 2;
 const FAILED_MAX = 20;
-const { CALLS, REFUND } = process.env;
+const { CALLS, AT_ONCE = "2", GIVE_UP, REFUND } = process.env;
 
-const scheme = channels();
-const payingFetch = wrapFetchWithPaymentFromConfig(fetch, { schemes: [{ network: "eip155:*", client: scheme }] });
-const said = { client: "channel-loop", calls: [], failed: [], whole: 0, streamed: 0, refund: null };
+const [scheme] = schemes();
+const payingFetch = wrapFetchWithPaymentFromConfig(fetch, { schemes: [scheme] });
+const said = { client: "loop", calls: [], failed: [], whole: 0, streamed: 0, refund: null };
 let begun = 0;
 let wanted = Number(CALLS);
 
@@ -44,13 +44,13 @@ async function ready() {
   }
 }
 
-/** Calls until enough were answered; one that failed was not made, and another is made for it. */
+/** Calls until enough were answered: another is made for one that failed. */
 async function work() {
   while (begun < wanted) {
     try {
       await call(begun++);
     } catch (error) {
-      wanted += 1;
+      if (!GIVE_UP) wanted += 1;
       said.failed.push(`${error.message}${error.cause ? ` (${error.cause.message ?? error.cause})` : ""}`);
       if (said.failed.length > FAILED_MAX) throw new Error(`too many calls failed: ${said.failed.join("; ")}`);
       await ready();
@@ -59,7 +59,7 @@ async function work() {
 }
 
 await run(said.client, async () => {
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  if (REFUND) said.refund = await scheme.refund(url);
+  await Promise.all(Array.from({ length: Number(AT_ONCE) }, work));
+  if (REFUND) said.refund = await scheme.client.refund(url);
   console.log(JSON.stringify(said));
 });

@@ -45,8 +45,9 @@ impl Books {
         let id = entry.id.to_string();
         match (entry.id, entry.parsed().expect("an event")) {
             (_, Event::Held(hold)) => {
-                let used = hold.channel.expect("a call by channel");
-                self.channel_of.insert(id, used.channel.to_string());
+                if let Some(used) = hold.channel {
+                    self.channel_of.insert(id, used.channel.to_string());
+                }
             }
             (_, Event::Captured(capture)) => {
                 let before = self.charged.insert(id, capture.charged.atomic());
@@ -62,6 +63,11 @@ impl Books {
     /// What all calls were charged, in atomic units.
     pub(super) fn bills(&self) -> u128 {
         self.charged.values().sum()
+    }
+
+    /// How many calls were charged.
+    pub(super) fn count(&self) -> usize {
+        self.charged.len()
     }
 
     pub(super) fn charged(&self, call: &str) -> Option<u128> {

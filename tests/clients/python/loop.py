@@ -1,23 +1,24 @@
-"""The published x402 transport for httpx, paying by a channel that it keeps in memory.
+"""The published x402 transport for httpx, paying by one scheme (SCHEMES; channels are kept in memory).
 
-CALLS paid calls, whole and streamed in turn, two at a time; then, with REFUND=1, the client's own refund.
-It prints one line at its end:
+CALLS paid calls, whole and streamed in turn, AT_ONCE at a time (2); one that failed is made anew, but not with
+GIVE_UP=1. Then, with REFUND=1, the client's own refund of its channel. It prints one line at its end:
 {"client", "calls" (Groat-Call-Ids), "failed", "whole", "streamed", "refund" (the settlement, or null)}
 """
 
 import asyncio
+import base64
 import json
 import os
 from typing import Any
 
 import httpx
-from x402 import SchemeRegistration, x402ClientConfig
 from x402.http.clients.httpx import wrapHttpxWithPaymentFromConfig
 
-from call import GATEWAY, URL, Answer, body_of, channels, run
+from call import GATEWAY, URL, Answer, body_of, config, run
 
-CLIENT = "channel-loop-python"
-AT_ONCE = 2
+CLIENT = "loop-python"
+AT_ONCE = int(os.environ.get("AT_ONCE", "2"))
+GIVE_UP = bool(os.environ.get("GIVE_UP"))
 FAILED_MAX = 20
 
 
@@ -27,7 +28,7 @@ class Loop:
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.begun = 0
-        self.scheme = channels()
+        self.config = config()
         self.said: dict[str, Any] = {
             "client": CLIENT,
             "calls": [],
@@ -38,20 +39,19 @@ class Loop:
         }
 
     async def run(self) -> dict[str, Any]:
-        config = x402ClientConfig(schemes=[SchemeRegistration(network="eip155:*", client=self.scheme)])
-        async with wrapHttpxWithPaymentFromConfig(config, timeout=120) as http:
+        async with wrapHttpxWithPaymentFromConfig(self.config, timeout=120) as http:
             await asyncio.gather(*(self.work(http) for _ in range(AT_ONCE)))
         return self.said
 
     async def work(self, http: httpx.AsyncClient) -> None:
-        """Calls until enough were answered; one that failed was not made, and another is made for it."""
+        """Calls until enough were answered: another is made for one that failed."""
         while self.begun < self.wanted:
             number = self.begun
             self.begun += 1
             try:
                 await self.call(http, number)
             except Exception as error:  # whatever failed is reported
-                self.wanted += 1
+                self.wanted += 0 if GIVE_UP else 1
                 self.said["failed"].append(f"{type(error).__name__}: {error} ({error.__cause__})")
                 if len(self.said["failed"]) > FAILED_MAX:
                     raise RuntimeError(f"too many calls failed: {self.said['failed']}") from error
@@ -62,7 +62,7 @@ class Loop:
         streamed = number % 2 == 1
         async with http.stream("POST", URL, json=body_of(streamed, number)) as response:
             if response.status_code != 200:
-                raise RuntimeError(f"HTTP {response.status_code}: {(await response.aread()).decode()}")
+                raise RuntimeError(f"HTTP {response.status_code}: {await reason_of(response)}")
             answer = Answer()
             if streamed:
                 answer.add_lines([line async for line in response.aiter_lines()])
@@ -73,6 +73,14 @@ class Loop:
             raise RuntimeError("there is no receipt")
         self.said["calls"].append(response.headers.get("groat-call-id"))
         self.said["streamed" if streamed else "whole"] += 1
+
+
+async def reason_of(response: httpx.Response) -> str:
+    """What a refusal says: the challenge's own word, or the body."""
+    required = response.headers.get("payment-required")
+    if required:
+        return str(json.loads(base64.b64decode(required)).get("error"))
+    return (await response.aread()).decode()
 
 
 async def ready() -> None:
@@ -91,7 +99,7 @@ def main() -> None:
     loop = Loop(int(os.environ["CALLS"]))
     said = asyncio.run(loop.run())
     if os.environ.get("REFUND"):
-        said["refund"] = loop.scheme.refund(URL).model_dump(by_alias=True)
+        said["refund"] = loop.config.schemes[0].client.refund(URL).model_dump(by_alias=True)
     print(json.dumps(said))
 
 

@@ -1,4 +1,4 @@
-//! What stands between a client and the gateway, and loses what answers say of payments.
+//! What stands between a client and the gateway, and loses answers, or what they say of payments.
 
 use crate::harness::PATIENCE;
 use axum::body::{Body, Bytes};
@@ -8,8 +8,14 @@ use groat::protocol::x402::PaymentRequired;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-/// Of this many paid answers, one loses its header.
-const LOSES_EACH: u64 = 7;
+/// What gets lost on the way.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Loses {
+    /// Of this many paid answers one loses the header that says what was paid.
+    Header(u64),
+    /// Of this many paid answers one does not arrive at all.
+    Answer(u64),
+}
 
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -24,7 +30,9 @@ pub(super) struct Front {
 /// What went by.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Passed {
+    /// Paid answers.
     pub(super) paid: u64,
+    /// How many of them, whole and streamed, lost something.
     pub(super) lost_whole: u64,
     pub(super) lost_streamed: u64,
     /// Why paid calls were answered by a 402.
@@ -34,19 +42,21 @@ pub(super) struct Passed {
 #[derive(Debug)]
 struct Shared {
     gateway: String,
+    loses: Loses,
     client: reqwest::Client,
     passed: Mutex<Passed>,
     paid: watch::Sender<u64>,
 }
 
 impl Front {
-    pub(super) async fn before(gateway: &str) -> Self {
+    pub(super) async fn before(gateway: &str, loses: Loses) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shared = Arc::new(Shared {
             gateway: gateway.to_owned(),
+            loses,
             client: crate::harness::http(),
             passed: Mutex::default(),
             paid: watch::Sender::new(0),
@@ -99,8 +109,10 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response<B
     };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     headers.remove("transfer-encoding");
-    if paying {
-        shared.note(status, &mut headers);
+    if paying && shared.loses_all(status, &mut headers) {
+        // The gateway has said all of it; it comes to nobody.
+        let _ = answer.bytes().await;
+        return plain(StatusCode::BAD_GATEWAY);
     }
     let mut response = Response::new(Body::from_stream(answer.bytes_stream()));
     (*response.status_mut(), *response.headers_mut()) = (status, headers);
@@ -108,7 +120,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response<B
 }
 
 impl Shared {
-    fn note(&self, status: StatusCode, headers: &mut HeaderMap) {
+    /// Notes a paid answer and loses what is to be lost of it; whether that is all.
+    fn loses_all(&self, status: StatusCode, headers: &mut HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let mut passed = self.passed.lock().expect("a lock");
         if status == StatusCode::PAYMENT_REQUIRED {
@@ -118,10 +131,12 @@ impl Shared {
             passed.corrected.push(reason.unwrap_or_default());
         }
         if status != StatusCode::OK {
-            return;
+            return false;
         }
         passed.paid += 1;
-        if passed.paid.is_multiple_of(LOSES_EACH) {
+        let (Loses::Header(each) | Loses::Answer(each)) = self.loses;
+        let loses = passed.paid.is_multiple_of(each);
+        if loses {
             let streamed =
                 text("content-type").is_some_and(|it| it.starts_with("text/event-stream"));
             match streamed {
@@ -131,6 +146,7 @@ impl Shared {
             headers.remove("payment-response");
         }
         self.paid.send_replace(passed.paid);
+        loses && matches!(self.loses, Loses::Answer(_))
     }
 }
 
