@@ -14,6 +14,8 @@ const GAS_MONEY = 100n * 10n ** 18n;
 const PAYER_FUNDS = 10_000_000_000n;
 const token = parseAbi(["function mint(address to, uint256 value)", "function balanceOf(address account) view returns (uint256)"]);
 
+for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]]) process.once(signal, () => process.exit(status));
+
 /** The local chain, with fresh accounts for each peer. */
 export class Chain {
   static async start(groat) {
@@ -30,7 +32,6 @@ export class Chain {
     Object.assign(this, { child, rpc, id, asset });
     // The peers end when their standard input closes; the chain does not.
     process.once("exit", () => child.kill("SIGTERM"));
-    for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]]) process.once(signal, () => process.exit(status));
     this.client = createTestClient({ mode: "anvil", transport: http(rpc), pollingInterval: 10 }).extend(publicActions).extend(walletActions);
   }
 
