@@ -151,7 +151,12 @@ impl Session {
             .collect();
         for _ in 0..rounds {
             for at in chosen.clone() {
-                if let Err(error) = self.stretch(measure, at, &stretch).await {
+                let mut measured = self.stretch(measure, at, &stretch).await;
+                if let Err(error) = &measured {
+                    tell(&format!("{}: {error}; once more", self.arms[at].name));
+                    measured = self.stretch(measure, at, &stretch).await;
+                }
+                if let Err(error) = measured {
                     let name = self.arms[at].name.clone();
                     self.lines
                         .retain(|line| line.measure != measure || line.arm != name);

@@ -16,6 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Pause between two looks at the payee's balance.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long what a lost stretch left behind may take to be settled, so that it is not taken for the next
+/// one's.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
+
+/// How long a block may take from its first effect until it is shown.
+const PUBLISHED: Duration = Duration::from_millis(300);
+
 /// How long and how much is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settling {
@@ -37,7 +44,13 @@ impl Session {
         for _ in 0..settling.rounds {
             let mut again = Vec::new();
             for (at, price) in chosen {
-                match self.settle(at, price, settling).await {
+                let mut settled = self.settle(at, price, settling).await;
+                if let Err(error) = &settled {
+                    tell(&format!("{}: {error}; once more", self.arms[at].name));
+                    tokio::time::sleep(LEFT_BEHIND).await;
+                    settled = self.settle(at, price, settling).await;
+                }
+                match settled {
                     Ok(price) => again.push((at, Some(price))),
                     Err(error) => {
                         let name = self.arms[at].name.clone();
@@ -161,6 +174,8 @@ async fn paid(stage: &Stage, payee: Address, expected: u128) -> Outcome<()> {
 /// What was mined after a block.
 pub(crate) async fn mined_after(stage: &Stage, block: u64) -> Outcome<Mined> {
     let rpc = &stage.chain.rpc;
+    // A local node shows a block's balances a little before it shows the block.
+    tokio::time::sleep(PUBLISHED).await;
     let latest = rpc.latest_block().await?.number();
     let mut mined = Mined::default();
     for number in block + 1..=latest {
