@@ -7,6 +7,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// sled writes up to about 17 neighbouring records as one item, and an item longer than a quarter of
 /// this goes to a file of its own that sled never syncs. Records of [`super::RECORD_BYTES_MAX`] stay
@@ -15,6 +16,10 @@ const SEGMENT_BYTES: usize = 8 << 20;
 
 /// The length of each of the journal's two files.
 const JOURNAL_BYTES: usize = 8 << 20;
+
+/// How often a store that is locked is tried again, and how long after.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// The embedded store: one sled tree behind a journal.
 #[derive(Debug)]
@@ -74,9 +79,8 @@ impl Tree {
             // Its timer makes nothing durable that matters; whoever writes flushes too.
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput)
-            .segment_size(SEGMENT_BYTES)
-            .open()
-            .map_err(failed)?;
+            .segment_size(SEGMENT_BYTES);
+        let db = patiently(|| db.open()).map_err(failed)?;
         let log = File::options()
             .read(true)
             .write(true)
@@ -91,6 +95,24 @@ impl Tree {
             log: Arc::new(log),
         })
     }
+}
+
+/// Opens what another may hold for a moment still: sled's own threads let go of its lock a little after the
+/// store that they worked for is closed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a store is opened once, before there are tasks that this could stop"
+)]
+fn patiently(open: impl Fn() -> sled::Result<sled::Db>) -> sled::Result<sled::Db> {
+    for _ in 0..LOCK_TRIES {
+        match open() {
+            Err(error) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+    open()
 }
 
 impl Base for Tree {
