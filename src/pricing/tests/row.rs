@@ -161,7 +161,7 @@ fn rule_11_a_row_is_free_only_where_every_price_that_is_stated_is_nothing() {
     for free in [
         "",
         "cache_read = \"0\"",
-        "cache_read = \"same_as_prompt\"",
+        "cache_read = \"same\"",
         "reasoning = \"0\"\nrequest = \"0\"\ncache_write_5m = \"0\"",
         "[[tier]]\nabove_prompt_tokens = 5\nprompt = \"0\"",
     ] {
