@@ -35,14 +35,13 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Authorizes and holds, then runs the call; listeners learn whatever happens.
     pub(super) async fn run(self) {
-        let _registered = Registered {
+        let registered = Registered {
             shared: Arc::clone(&self.shared),
             running: Arc::clone(&self.running),
             key: self.key,
         };
-        let running = Arc::clone(&self.running);
         if let Err(refusal) = self.hold_and_run().await {
-            running.begin(Head::Refused(refusal));
+            registered.refuse(refusal);
         }
     }
 
@@ -134,14 +133,27 @@ pub(super) struct Registered {
     pub(super) key: [u8; 32],
 }
 
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.running.give_up();
+impl Registered {
+    /// Tells listeners that there will be no answer. The attempt is out of the registry before that: who
+    /// mends its payment and sends it at once must not join the one that was refused.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.leave();
+        self.running.begin(Head::Refused(refusal));
+    }
+
+    fn leave(&self) {
         let mut registry = self.shared.registry();
         registry.attempts.remove(&self.key);
         registry
             .calls
             .retain(|_, running| !Arc::ptr_eq(running, &self.running));
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.running.give_up();
+        self.leave();
     }
 }
 

@@ -5,7 +5,7 @@ use super::attempt::{Payment, Registered, hold};
 use super::desk::Shared;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
-use super::running::{Head, Running};
+use super::running::Running;
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{CallId, Event, ReplayKey, SettleWhen, Takes};
@@ -33,14 +33,13 @@ pub(super) struct Gift {
 impl Gift {
     /// Holds and runs the call; listeners learn whatever happens.
     pub(super) async fn run(self) {
-        let _registered = Registered {
+        let registered = Registered {
             shared: Arc::clone(&self.shared),
             running: Arc::clone(&self.running),
             key: self.key,
         };
-        let running = Arc::clone(&self.running);
         if let Err(refusal) = self.hold_and_run().await {
-            running.begin(Head::Refused(refusal));
+            registered.refuse(refusal);
         }
     }
 
