@@ -8,14 +8,17 @@
 use super::journal::{Journal, JournalFile, Life, Mark, Room, replay};
 use super::table::{Found, Table, over, present};
 use super::{Head, Pair, Reader, Store, StoreError, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 /// The key that the store behind keeps the journal's [`Mark`] under.
 const MARK: &[u8] = b"j";
 
 /// So much goes into the store behind between two syncs of it. sled overwrites a freed segment once
-/// two more are full, and must have synced by then what was moved out of it: see ADR 1.
-const MOVED_BYTES_MAX: usize = 1 << 20;
+/// two more are full, and must have synced by then what was moved out of it: see ADR 1. The journal's own
+/// syncs wait behind these, so they are kept short.
+const MOVED_BYTES_MAX: usize = 256 << 10;
 
 /// The store behind a journal. Clones are one store.
 pub(in crate::ledger) trait Base:
@@ -40,6 +43,9 @@ pub(in crate::ledger) trait Base:
     /// Returns once everything written is on the disk.
     fn sync(&self) -> Result<(), StoreError>;
 
+    /// Leaves disk and processors to others for a while, after so much work.
+    fn rest(&self, worked: Duration);
+
     /// Starts something that takes its time.
     fn aside(&self, job: Job) -> Result<Box<dyn Aside>, StoreError>;
 }
@@ -63,6 +69,8 @@ pub(in crate::ledger) struct Journaled<B: Base, F: JournalFile> {
     journal: Journal<F>,
     head: Head,
     moving: Option<Box<dyn Aside>>,
+    /// Set while what moves is waited for.
+    hurry: Arc<AtomicBool>,
     failed: Option<StoreError>,
 }
 
@@ -113,6 +121,7 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
                     open: false,
                     ..mark
                 },
+                &AtomicBool::new(true),
             )?;
         }
         let journal = Journal::begin(files, life, capacity)?;
@@ -123,6 +132,7 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
             journal,
             head,
             moving: None,
+            hurry: Arc::default(),
             failed: None,
         })
     }
@@ -130,6 +140,9 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
     fn write(&mut self, expected: Head, writes: Vec<Write>) -> Result<(), StoreError> {
         if self.moving.as_mut().is_some_and(|aside| aside.ended()) {
             self.moved()?;
+        }
+        if self.moving.is_some() && self.journal.half_full() {
+            self.hurry.store(true, Ordering::Relaxed);
         }
         let head = head_after(&writes)?.unwrap_or(self.head);
         match self.journal.prepare(expected, &writes) {
@@ -162,7 +175,9 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
             table
         };
         let (base, mark) = (self.seen.base.clone(), self.journal.mark());
-        let job = Box::new(move || move_into(&base, &moving, mark));
+        self.hurry.store(false, Ordering::Relaxed);
+        let hurry = Arc::clone(&self.hurry);
+        let job = Box::new(move || move_into(&base, &moving, mark, &hurry));
         self.moving = Some(self.seen.base.aside(job)?);
         self.journal.turn();
         Ok(())
@@ -171,6 +186,7 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
     /// Waits until nothing moves.
     fn moved(&mut self) -> Result<(), StoreError> {
         if let Some(aside) = self.moving.take() {
+            self.hurry.store(true, Ordering::Relaxed);
             aside.wait()?;
             self.seen.newer_mut().moving = None;
         }
@@ -186,7 +202,8 @@ impl<B: Base, F: JournalFile> Journaled<B, F> {
             open: false,
             ..self.journal.mark()
         };
-        move_into(&self.seen.base, &self.seen.newer().table, mark)
+        let hurry = AtomicBool::new(true);
+        move_into(&self.seen.base, &self.seen.newer().table, mark, &hurry)
     }
 }
 
@@ -270,8 +287,14 @@ impl<B: Base, F: JournalFile> Drop for Journaled<B, F> {
 }
 
 /// Puts a table into the store, and then says that it is there. Until that is said the whole table
-/// is put in again after a crash, so it does not matter which part of it was found there.
-fn move_into<B: Base>(base: &B, table: &Table, mark: Mark) -> Result<(), StoreError> {
+/// is put in again after a crash, so it does not matter which part of it was found there. Unless it is
+/// told to hurry it rests between its syncs, so that commits meanwhile hardly notice.
+fn move_into<B: Base>(
+    base: &B,
+    table: &Table,
+    mark: Mark,
+    hurry: &AtomicBool,
+) -> Result<(), StoreError> {
     // The head says how far the records have come, so it goes with the mark, which says it too.
     let head = table.get(Head::KEY).cloned().flatten();
     let head = head.map(|value| Write::Put {
@@ -279,6 +302,7 @@ fn move_into<B: Base>(base: &B, table: &Table, mark: Mark) -> Result<(), StoreEr
         value,
     });
     let mut bytes: usize = 0;
+    let mut since = Instant::now();
     for (key, value) in table.iter().filter(|(key, _)| *key != Head::KEY) {
         let value = value.as_deref();
         base.put(key, value)?;
@@ -287,6 +311,10 @@ fn move_into<B: Base>(base: &B, table: &Table, mark: Mark) -> Result<(), StoreEr
         if bytes >= MOVED_BYTES_MAX {
             base.sync()?;
             bytes = 0;
+            if !hurry.load(Ordering::Relaxed) {
+                base.rest(since.elapsed());
+            }
+            since = Instant::now();
         }
     }
     if bytes > 0 {

@@ -14,8 +14,15 @@ use std::time::Duration;
 /// well below that quarter.
 const SEGMENT_BYTES: usize = 8 << 20;
 
+/// So much of the store sled keeps in memory; its own default of 1 GiB is more than a small machine has.
+const CACHE_BYTES: u64 = 64 << 20;
+
 /// The length of each of the journal's two files.
 const JOURNAL_BYTES: usize = 8 << 20;
+
+/// How much longer than it works the thread that moves may rest, and for how long at most.
+const RESTS: u32 = 3;
+const REST_MAX: Duration = Duration::from_millis(50);
 
 /// How often a store that is locked is tried again, and how long after.
 const LOCK_TRIES: u32 = 40;
@@ -79,6 +86,7 @@ impl Tree {
             // Its timer makes nothing durable that matters; whoever writes flushes too.
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput)
+            .cache_capacity(CACHE_BYTES)
             .segment_size(SEGMENT_BYTES);
         let db = patiently(|| db.open()).map_err(failed)?;
         let log = File::options()
@@ -163,6 +171,14 @@ impl Base for Tree {
     fn sync(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(failed)?;
         self.log.sync_data().map_err(failed)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is the thread that moves, which no task runs on"
+    )]
+    fn rest(&self, worked: Duration) {
+        std::thread::sleep(worked.saturating_mul(RESTS).min(REST_MAX));
     }
 
     fn aside(&self, job: Job) -> Result<Box<dyn Aside>, StoreError> {

@@ -364,6 +364,8 @@ impl Base for Part {
     }
 
     /// Done at once, while others go on, or not before somebody waits for it.
+    fn rest(&self, _: std::time::Duration) {}
+
     fn aside(&self, job: Job) -> Result<Box<dyn Aside>, StoreError> {
         let mut later = Later {
             disk: self.disk.clone(),

@@ -110,6 +110,11 @@ impl<F: JournalFile> Journal<F> {
         }
     }
 
+    /// Whether half of the file at hand is written.
+    pub(super) const fn half_full(&self) -> bool {
+        self.end > self.capacity / 2
+    }
+
     /// Goes on in the other file, of which no record may be needed any more.
     pub(super) fn turn(&mut self) {
         std::mem::swap(&mut self.file, &mut self.other);
