@@ -23,7 +23,8 @@ pub struct Endpoint {
     /// How long a whole call may take.
     pub call_timeout: Duration,
     client: reqwest::Client,
-    url: String,
+    /// `None` when it is no URL, which no call can reach then.
+    url: Option<reqwest::Url>,
     key: Option<Secret>,
     first_byte_timeout: Duration,
     idle_timeout: Duration,
@@ -61,7 +62,9 @@ impl Endpoint {
             upstream: upstream.name.clone(),
             call_timeout: upstream.call_timeout,
             client,
-            url: format!("{}/chat/completions", upstream.base_url),
+            url: format!("{}/chat/completions", upstream.base_url)
+                .parse()
+                .ok(),
             key: upstream.key.clone(),
             first_byte_timeout: upstream.first_byte_timeout,
             idle_timeout: upstream.idle_timeout,
@@ -81,7 +84,8 @@ impl Endpoint {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<UpstreamAnswer, UpstreamFailure> {
-        let mut request = self.client.post(&self.url).headers(headers).body(body);
+        let url = self.url.clone().ok_or(UpstreamFailure::Unreachable)?;
+        let mut request = self.client.post(url).headers(headers).body(body);
         request = request
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT_ENCODING, "identity");
