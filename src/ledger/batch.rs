@@ -3,7 +3,8 @@
 use super::error::LedgerError;
 use super::keys;
 use super::log::LogEntry;
-use super::machine::{EntityId, Event};
+use super::machine::{CallId, CallState, ChannelId, ChannelState, EntityId, Event};
+use super::recent::Recent;
 use super::store::{Head, Pair, RECORD_BYTES_MAX, Reader, StoreError, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,9 @@ const PAGE: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     store: &'a dyn Reader,
+    /// What the writer knows without reading; nothing for those who read beside it.
+    recent: Option<&'a Recent>,
+    pub(super) newer: Recent,
     staged: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     committed: Head,
     head: Head,
@@ -31,10 +35,11 @@ pub(super) struct Batch<'a> {
 pub(super) struct Staged {
     pub(super) writes: Vec<Write>,
     pub(super) head: Head,
+    pub(super) recent: Recent,
     pub(super) store_failed: bool,
 }
 
-/// What one event changes: the state of what it happened to, and the records beside that.
+/// What events change: the state of what they happened to, and the records beside that.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) id: EntityId,
@@ -45,9 +50,16 @@ pub(super) struct Change {
 
 impl<'a> Batch<'a> {
     /// An empty batch after `head`.
-    pub(super) fn new(store: &'a dyn Reader, head: Head, writable: bool) -> Self {
+    pub(super) fn new(
+        store: &'a dyn Reader,
+        recent: Option<&'a Recent>,
+        head: Head,
+        writable: bool,
+    ) -> Self {
         Self {
             store,
+            recent,
+            newer: Recent::default(),
             staged: BTreeMap::new(),
             committed: head,
             head,
@@ -104,6 +116,7 @@ impl<'a> Batch<'a> {
         Staged {
             writes,
             head: self.head,
+            recent: self.newer,
             store_failed: self.store_failed.get(),
         }
     }
@@ -124,6 +137,24 @@ impl<'a> Batch<'a> {
             Ok(())
         } else {
             Err(LedgerError::Unavailable)
+        }
+    }
+
+    /// A call's state.
+    pub(super) fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
+        let known = self.newer.call(id);
+        match known.or_else(|| self.recent?.call(id)) {
+            Some(Some(state)) => Ok(Some(state.clone())),
+            _ => self.read(&keys::state(&EntityId::Call(*id))),
+        }
+    }
+
+    /// A channel's account.
+    pub(super) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelState>, LedgerError> {
+        let known = self.newer.channel(id);
+        match known.or_else(|| self.recent?.channel(id)) {
+            Some(Some(state)) => Ok(Some(state.clone())),
+            _ => self.read(&keys::state(&EntityId::Channel(*id))),
         }
     }
 
@@ -178,30 +209,36 @@ impl<'a> Batch<'a> {
         self.staged.insert(key, None);
     }
 
-    /// Stages one event and everything it changes, or nothing.
-    pub(super) fn append(&mut self, event: &Event, change: Change) -> Result<(), LedgerError> {
+    /// Stages events and everything they change, or nothing.
+    pub(super) fn append(&mut self, events: &[Event], change: Change) -> Result<(), LedgerError> {
         let Change {
             id,
             state,
             open,
             beside,
         } = change;
-        let entry = LogEntry::after(self.head, id, event)
-            .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
-        let text = encode(&entry)?;
+        let mut head = self.head;
+        let mut entries = Vec::with_capacity(events.len());
+        for event in events {
+            let entry = LogEntry::after(head, id, event)
+                .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
+            head = entry.head();
+            entries.push((keys::log(entry.seq), encode(&entry)?));
+        }
         let long = |record: &Vec<u8>| record.len() > RECORD_BYTES_MAX;
-        if long(&text) || long(&state) || beside.iter().any(|(_, value)| long(value)) {
+        let mut records = entries.iter().chain(&beside).map(|(_, value)| value);
+        if long(&state) || records.any(long) {
             return Err(LedgerError::TooLarge);
         }
-        self.head = entry.head();
-        self.put(keys::log(entry.seq), text);
+        self.head = head;
+        self.newer.let_go(&id);
         self.put(keys::state(&id), state);
         if open {
             self.put(keys::open(&id), Vec::new());
         } else {
             self.delete(keys::open(&id));
         }
-        for (key, value) in beside {
+        for (key, value) in entries.into_iter().chain(beside) {
             self.put(key, value);
         }
         Ok(())

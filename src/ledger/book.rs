@@ -4,6 +4,7 @@ use super::batch::{Batch, Staged};
 use super::error::{LedgerError, OpenError};
 use super::keys;
 use super::log::LogEntry;
+use super::recent::Recent;
 use super::store::{Head, Reader, Store, StoreError};
 use std::sync::{Arc, Weak};
 
@@ -16,6 +17,7 @@ pub(super) struct Book {
     store: Box<dyn Store>,
     reader: Arc<dyn Reader + Send + Sync>,
     head: Head,
+    recent: Recent,
     healthy: bool,
 }
 
@@ -28,13 +30,19 @@ impl Book {
             reader: store.reader(),
             store,
             head,
+            recent: Recent::default(),
             healthy: true,
         })
     }
 
     /// A view that commands read from and stage writes into, each seeing those before it.
     pub(super) fn begin(&self) -> Batch<'_> {
-        Batch::new(self.store.as_ref(), self.head, self.healthy)
+        Batch::new(
+            self.store.as_ref(),
+            Some(&self.recent),
+            self.head,
+            self.healthy,
+        )
     }
 
     /// Makes everything staged durable at once. After a failure nothing is written any more: what
@@ -52,6 +60,7 @@ impl Book {
         match self.store.commit(self.head, staged.writes) {
             Ok(()) => {
                 self.head = staged.head;
+                self.recent.take(staged.recent);
                 Ok(())
             }
             Err(error) => {

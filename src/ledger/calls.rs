@@ -9,6 +9,7 @@ use super::machine::{
 };
 use super::store::Pair;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A payer's standing, under whom it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +20,30 @@ pub(super) struct StandingEntry {
     pub(super) standing: Standing,
 }
 
+/// What events of a call left behind.
+#[derive(Debug, PartialEq)]
+pub(super) struct Changed {
+    pub(super) call: CallState,
+    /// The channel that pays for it, if one does.
+    pub(super) channel: Option<ChannelState>,
+}
+
+/// The channel of a call on its way through several events.
+#[derive(Default)]
+struct Moving {
+    after: Option<ChannelState>,
+    moved: bool,
+}
+
 impl Batch<'_> {
     /// Takes a credential: claims its replay key and payment identifier and starts the call. Returns
     /// the channel that pays for it, if one does, as it is then.
     pub(super) fn hold(&mut self, hold: Hold) -> Result<Option<ChannelState>, HoldRefused> {
+        self.begin(hold, Vec::new()).map(|changed| changed.channel)
+    }
+
+    /// The same, with what happens to the call right away: all of it, or nothing.
+    pub(super) fn begin(&mut self, hold: Hold, then: Vec<Event>) -> Result<Changed, HoldRefused> {
         self.writable()?;
         if let Some(state) = self.by_replay_key(&hold.replay_key)? {
             return Err(HoldRefused::Taken {
@@ -42,11 +63,12 @@ impl Batch<'_> {
         }
         let (call, replay_key, payment_id) = (hold.call, hold.replay_key, hold.payment_id);
         let before = self.call(&call)?;
-        let event = Event::Held(Box::new(hold));
-        let state = CallState::apply(before.as_ref(), &event)?;
-        let channel = match self.append_call(call, None, &state, &event) {
+        let hold = Arc::new(hold);
+        let mut events = vec![Event::Held(Arc::clone(&hold))];
+        events.extend(then);
+        let changed = match self.append_call(call, before, &events) {
             Err(LedgerError::Refused(TransitionError::Channel(unfit))) => {
-                let state = Box::new(self.channel_of(&state.hold)?);
+                let state = Box::new(self.channel_of(&hold)?);
                 return Err(HoldRefused::Channel { unfit, state });
             }
             appended => appended?,
@@ -56,19 +78,13 @@ impl Batch<'_> {
         if let Some(key) = payment_id {
             self.put(keys::payment_id(&key), id);
         }
-        Ok(channel)
+        Ok(changed)
     }
 
     /// Records what happened to a call that is already held.
     pub(super) fn record(&mut self, id: CallId, event: &Event) -> Result<CallState, LedgerError> {
         self.record_all(id, std::slice::from_ref(event))
-    }
-
-    /// Takes a credential and records what happens to its call right away.
-    pub(super) fn begin(&mut self, hold: Hold, then: &[Event]) -> Result<CallState, HoldRefused> {
-        let id = hold.call;
-        self.hold(hold)?;
-        Ok(self.record_all(id, then)?)
+            .map(|changed| changed.call)
     }
 
     /// Records events of a call that is already held, in their order; one that is refused is refused
@@ -77,21 +93,19 @@ impl Batch<'_> {
         &mut self,
         id: CallId,
         events: &[Event],
-    ) -> Result<CallState, LedgerError> {
+    ) -> Result<Changed, LedgerError> {
         self.writable()?;
         let unknown = LedgerError::Unknown(EntityId::Call(id));
-        let mut state = self.call(&id)?.ok_or(unknown)?;
-        for event in events {
-            let after = CallState::apply(Some(&state), event)?;
-            self.append_call(id, Some(&state), &after, event)?;
-            state = after;
+        let before = self.call(&id)?.ok_or(unknown)?;
+        match self.append_call(id, Some(before), events) {
+            Err(error) if events.len() > 1 && !matches!(error, LedgerError::Unavailable) => {
+                for event in events {
+                    self.record(id, event)?;
+                }
+                Err(error)
+            }
+            appended => appended,
         }
-        Ok(state)
-    }
-
-    /// A call's state.
-    pub(super) fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
-        self.read(&keys::state(&EntityId::Call(*id)))
     }
 
     /// The call a credential bought.
@@ -115,38 +129,76 @@ impl Batch<'_> {
         Ok(entry.map_or_else(Standing::default, |entry| entry.standing))
     }
 
-    /// Returns the call's channel as the event leaves it.
+    /// Stages events of one call, in their order, and all that they move; or nothing. The records are
+    /// written as the last event leaves them.
     fn append_call(
         &mut self,
         id: CallId,
-        before: Option<&CallState>,
-        state: &CallState,
-        event: &Event,
-    ) -> Result<Option<ChannelState>, LedgerError> {
-        let mut beside: Vec<Pair> = Vec::new();
-        let old = before.map_or(Ok(Credit::default()), CallState::credit)?;
-        beside.extend(self.moved_credit(state.credit_key()?, &old, &state.credit()?)?);
-        beside.extend(self.moved_standing(before, state, event)?);
-        let channel = match &state.hold.channel {
-            None => None,
-            Some(used) => {
-                let before = self.channel_of(&state.hold)?;
-                let after = before.after_call(&state.hold, event)?;
-                if before != after {
-                    let key = keys::state(&EntityId::Channel(used.channel));
-                    beside.push((key, encode(&after)?));
-                }
-                Some(after)
+        before: Option<CallState>,
+        events: &[Event],
+    ) -> Result<Changed, LedgerError> {
+        let old_credit = before
+            .as_ref()
+            .map_or(Ok(Credit::default()), CallState::credit)?;
+        let mut state = before;
+        let mut standing = None;
+        let mut channel = Moving::default();
+        for event in events {
+            let next = CallState::apply(state.as_ref(), event)?;
+            let (old, new) = (state.as_ref().and_then(CallState::unpaid), next.unpaid());
+            if old != new {
+                let known = match standing {
+                    Some(known) => known,
+                    None => self.standing(&next.credit_key()?)?,
+                };
+                standing = Some(known.moved(old, new, event.at_ms())?);
             }
-        };
+            if next.hold.channel.is_some() {
+                let known = match channel.after.take() {
+                    Some(known) => known,
+                    None => self.channel_of(&next.hold)?,
+                };
+                let after = known.after_call(&next.hold, event)?;
+                channel.moved |= after != known;
+                channel.after = Some(after);
+            }
+            state = Some(next);
+        }
+        let unknown = LedgerError::Unknown(EntityId::Call(id));
+        let call = state.ok_or(unknown)?;
+        if events.is_empty() {
+            return Ok(Changed {
+                channel: None,
+                call,
+            });
+        }
+        let mut beside: Vec<Pair> = Vec::new();
+        beside.extend(self.moved_credit(call.credit_key()?, &old_credit, &call.credit()?)?);
+        if let Some(standing) = standing {
+            let key = call.credit_key()?;
+            let at = keys::standing(&key);
+            beside.push((at, encode(&StandingEntry { key, standing })?));
+        }
+        let moved = channel.after.as_ref().filter(|_| channel.moved);
+        if let Some(after) = moved {
+            let key = keys::state(&EntityId::Channel(after.opening.channel));
+            beside.push((key, encode(after)?));
+        }
         let change = Change {
             id: EntityId::Call(id),
-            state: encode(state)?,
-            open: state.open(),
+            state: encode(&call)?,
+            open: call.open(),
             beside,
         };
-        self.append(event, change)?;
-        Ok(channel)
+        self.append(events, change)?;
+        self.newer.keep_call(&call);
+        if let Some(after) = moved {
+            self.newer.keep_channel(after.clone());
+        }
+        Ok(Changed {
+            channel: channel.after,
+            call,
+        })
     }
 
     /// The channel that a hold names, which must be known.
@@ -155,25 +207,6 @@ impl Batch<'_> {
         let used = used.ok_or(TransitionError::Malformed { field: "channel" })?;
         self.channel(&used.channel)?
             .ok_or(LedgerError::Unknown(EntityId::Channel(used.channel)))
-    }
-
-    fn moved_standing(
-        &self,
-        before: Option<&CallState>,
-        state: &CallState,
-        event: &Event,
-    ) -> Result<Option<Pair>, LedgerError> {
-        let (old, new) = (before.and_then(CallState::unpaid), state.unpaid());
-        if old == new {
-            return Ok(None);
-        }
-        let key = state.credit_key()?;
-        let standing = self.standing(&key)?.moved(old, new, event.at_ms())?;
-        let entry = encode(&StandingEntry {
-            key: key.clone(),
-            standing,
-        })?;
-        Ok(Some((keys::standing(&key), entry)))
     }
 
     fn indexed(&self, key: &[u8]) -> Result<Option<CallState>, LedgerError> {

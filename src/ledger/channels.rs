@@ -8,6 +8,7 @@ use super::machine::{
 };
 use super::store::Pair;
 use crate::money::Units;
+use std::sync::Arc;
 
 impl Batch<'_> {
     /// Takes a channel into the books, of which `charged_before` was charged already, by its payer's
@@ -28,7 +29,7 @@ impl Batch<'_> {
         }
         let index = keys::payer_channel(&opening.payer, &id);
         let event = Event::ChannelOpened {
-            opening: Box::new(opening),
+            opening: Arc::new(opening),
             on_chain,
             charged_before,
         };
@@ -50,11 +51,6 @@ impl Batch<'_> {
         let state = ChannelState::apply(Some(&before), &event)?;
         self.append_channel(id, &state, &event, Vec::new())?;
         Ok(state)
-    }
-
-    /// A channel's account.
-    pub(super) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelState>, LedgerError> {
-        self.read(&keys::state(&EntityId::Channel(*id)))
     }
 
     /// All channels, in the order of their ids.
@@ -94,6 +90,6 @@ impl Batch<'_> {
             open: false,
             beside,
         };
-        self.append(event, change)
+        self.append(std::slice::from_ref(event), change)
     }
 }

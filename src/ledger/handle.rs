@@ -109,10 +109,11 @@ impl Ledger {
         self.ask(move |batch| batch.hold(hold)).await
     }
 
-    /// Takes a credential for a call, once, and records what happens to that call right away, in one
-    /// commit; returns the call's state; durable when this returns.
+    /// Takes a credential for a call, once, and records what happens to that call right away, or does
+    /// nothing; returns the call's state; durable when this returns.
     pub async fn begin(&self, hold: Hold, then: Vec<Event>) -> Result<CallState, HoldRefused> {
-        self.ask(move |batch| batch.begin(hold, &then)).await
+        let begin = move |batch: &mut Batch<'_>| Ok(batch.begin(hold, then)?.call);
+        self.ask(begin).await
     }
 
     /// Records events of a call in their order, in one commit, and returns its new state; durable when
@@ -122,7 +123,33 @@ impl Ledger {
         id: CallId,
         events: Vec<Event>,
     ) -> Result<CallState, LedgerError> {
-        self.ask(move |batch| batch.record_all(id, &events)).await
+        self.ask(move |batch| Ok(batch.record_all(id, &events)?.call))
+            .await
+    }
+
+    /// The same, and keeps the answer that `answer` makes of the books of the channel that pays, until
+    /// the time it says (milliseconds since the Unix epoch); returns those books too. An answer that
+    /// cannot be kept is logged and no failure.
+    pub async fn record_with_answer<A>(
+        &self,
+        id: CallId,
+        events: Vec<Event>,
+        answer: Option<A>,
+    ) -> Result<(CallState, Option<ChannelState>), LedgerError>
+    where
+        A: FnOnce(Option<&ChannelState>) -> (Answer, u64) + Send + 'static,
+    {
+        self.ask(move |batch| {
+            let changed = batch.record_all(id, &events)?;
+            if let Some(answer) = answer {
+                let (answer, expires_ms) = answer(changed.channel.as_ref());
+                if let Err(error) = batch.store_answer(&id, &answer, expires_ms) {
+                    tracing::warn!(call = %id, %error, "an answer is not kept for its credential");
+                }
+            }
+            Ok((changed.call, changed.channel))
+        })
+        .await
     }
 
     /// Records what happened to a call and returns its new state; durable when this returns.
@@ -347,7 +374,7 @@ impl Ledger {
         read: impl FnOnce(&Batch<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let reader = self.reader.upgrade().ok_or(LedgerError::Unavailable)?;
-        let batch = Batch::new(reader.as_ref(), Head::EMPTY, false);
+        let batch = Batch::new(reader.as_ref(), None, Head::EMPTY, false);
         let result = read(&batch);
         if batch.finish().store_failed {
             // The writer, if it still runs, is told that the store has failed.

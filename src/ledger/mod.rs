@@ -17,6 +17,7 @@ mod log;
 pub mod machine;
 mod operations;
 mod payouts;
+mod recent;
 mod store;
 mod verify;
 mod writer;

@@ -82,6 +82,6 @@ impl Batch<'_> {
             open: state.open(),
             beside: Vec::new(),
         };
-        self.append(event, change)
+        self.append(std::slice::from_ref(event), change)
     }
 }

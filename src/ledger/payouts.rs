@@ -104,7 +104,7 @@ impl Batch<'_> {
             open: state.open(),
             beside: credit.into_iter().collect(),
         };
-        self.append(event, change)
+        self.append(std::slice::from_ref(event), change)
     }
 
     fn credit(&self, key: &CreditKey) -> Result<Credit, LedgerError> {

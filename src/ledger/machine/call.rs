@@ -3,12 +3,13 @@ use super::settlement::{OURS, PaidOnceBy};
 use super::{Capture, Event, Hold, SettleWhen, Settlement, Takes, TransitionError, VoidReason};
 use crate::money::{AmountError, Units};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A call as its events have left it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallState {
     /// The terms it was accepted on.
-    pub hold: Box<Hold>,
+    pub hold: Arc<Hold>,
     /// How far the work has come.
     pub work: Work,
     /// When it was sent upstream, in milliseconds since the Unix epoch.
@@ -174,7 +175,7 @@ impl CallState {
         }
     }
 
-    fn held(hold: &Hold) -> Result<Self, TransitionError> {
+    fn held(hold: &Arc<Hold>) -> Result<Self, TransitionError> {
         CreditKey::of(&hold.payer, &hold.network, &hold.asset)?;
         signed(hold.ceiling)?;
         let by_claim = hold.settle_when == SettleWhen::ByClaim;
@@ -197,7 +198,7 @@ impl CallState {
             });
         }
         Ok(Self {
-            hold: Box::new(hold.clone()),
+            hold: Arc::clone(hold),
             work: Work::Held,
             forwarded_at_ms: None,
             answered_at_ms: None,
@@ -283,7 +284,7 @@ impl CallState {
 
     /// A transaction that settles many calls may move a voided call's money: that is on chain then,
     /// and the payer's credit.
-    const fn found_paid_for_nothing(&self, event: &Event) -> bool {
+    fn found_paid_for_nothing(&self, event: &Event) -> bool {
         matches!(self.work, Work::Voided { .. })
             && matches!(event, Event::SettlementConfirmed { .. })
             && matches!(

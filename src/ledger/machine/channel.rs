@@ -4,13 +4,14 @@ use crate::money::{AmountError, AssetDecimals, Units};
 use crate::protocol::channel::{Account, Rule, accept};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// A channel's account: what its contract says, what its payer signed, and what its calls hold and
 /// were charged. Cumulative figures count from the channel's first day, as vouchers do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelState {
     /// What it is.
-    pub opening: Box<ChannelOpening>,
+    pub opening: Arc<ChannelOpening>,
     /// Its contract's word on it, as last seen.
     pub on_chain: ChannelOnChain,
     /// The voucher that lets us claim most.
@@ -224,7 +225,7 @@ impl ChannelState {
     }
 
     fn opened(
-        opening: &ChannelOpening,
+        opening: &Arc<ChannelOpening>,
         on_chain: ChannelOnChain,
         charged_before: Units,
     ) -> Result<Self, TransitionError> {
@@ -240,7 +241,7 @@ impl ChannelState {
         signed(charged_before)?;
         let charged = charged_before.max(on_chain.total_claimed);
         Ok(Self {
-            opening: Box::new(opening.clone()),
+            opening: Arc::clone(opening),
             on_chain,
             voucher: None,
             charged,

@@ -5,6 +5,7 @@ use super::{
 use crate::money::{AssetDecimals, Pusd, Units};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// One fact about a call, a withdrawal, a channel or an operation, as appended to the log; every time is in milliseconds
 /// since the Unix epoch and was read by the caller.
@@ -12,7 +13,7 @@ use std::fmt;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// The credential was taken and its amount reserved; nothing was sent upstream yet.
-    Held(Box<Hold>),
+    Held(Arc<Hold>),
     /// The request is about to be sent upstream; happens at most once per call.
     Forwarded {
         /// When.
@@ -80,7 +81,7 @@ pub enum Event {
     /// A channel was taken into the books.
     ChannelOpened {
         /// What it is.
-        opening: Box<ChannelOpening>,
+        opening: Arc<ChannelOpening>,
         /// Its contract's word on it.
         on_chain: ChannelOnChain,
         /// What its payer says was charged before; what was claimed counts as charged in any case.
@@ -115,7 +116,7 @@ impl Event {
     }
 
     /// When the event happened.
-    pub const fn at_ms(&self) -> u64 {
+    pub fn at_ms(&self) -> u64 {
         match self {
             Self::Held(hold) => hold.at_ms,
             Self::Captured(capture) => capture.at_ms,

@@ -9,6 +9,7 @@ mod operation;
 use super::samples::*;
 use super::*;
 use crate::money::Units;
+use std::sync::Arc;
 
 const REORGED: Event = Event::SettlementReorged { at_ms: 9 };
 const FORWARDED: Event = Event::Forwarded { at_ms: 2 };
@@ -20,7 +21,7 @@ fn voided(reason: VoidReason) -> Event {
 
 /// The state after `events` on a hold of 100, or the refusal of the first illegal one.
 fn run(when: SettleWhen, events: &[Event]) -> Result<CallState, TransitionError> {
-    let held = CallState::apply(None, &Event::Held(Box::new(hold(1, 100, when))));
+    let held = CallState::apply(None, &Event::Held(Arc::new(hold(1, 100, when))));
     events
         .iter()
         .fold(held, |state, event| CallState::apply(Some(&state?), event))
@@ -131,7 +132,7 @@ fn rule_2_the_upstream_is_called_at_most_once() {
 fn rule_3_captured_is_at_most_held_is_at_most_the_ceiling() {
     let mut high = hold(1, 100, SettleWhen::After);
     high.held = Units::from_atomic(101);
-    let refused = CallState::apply(None, &Event::Held(Box::new(high)));
+    let refused = CallState::apply(None, &Event::Held(Arc::new(high)));
     assert!(matches!(
         refused,
         Err(TransitionError::HeldAboveCeiling { .. })
@@ -342,10 +343,10 @@ fn ids_have_one_form() {
 #[test]
 fn events_survive_their_wire_form_and_hide_their_signature() {
     let hold = hold(1, 100, SettleWhen::Before);
-    assert!(!format!("{:?}", Event::Held(Box::new(hold.clone()))).contains("signature"));
+    assert!(!format!("{:?}", Event::Held(Arc::new(hold.clone()))).contains("signature"));
     let capture = capture(&hold, 40);
     for event in [
-        Event::Held(Box::new(hold)),
+        Event::Held(Arc::new(hold)),
         capture,
         sent(1, "0x1"),
         confirmed(),

@@ -15,6 +15,7 @@ use crate::money::{AssetDecimals, Units};
 use crate::protocol::channel::Voucher;
 use alloy::primitives::{B256, Bytes};
 use proptest::prelude::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -31,7 +32,7 @@ fn id(n: u8) -> ChannelId {
 fn channel(n: u8, signed: u128, charged: u128, claimed: u128) -> ChannelState {
     let address = |byte: u8| format!("0x{}", hex::encode([byte; 20]));
     ChannelState {
-        opening: Box::new(ChannelOpening {
+        opening: Arc::new(ChannelOpening {
             channel: id(n),
             payer: address(1),
             network: "eip155:84532".to_owned(),

@@ -61,7 +61,7 @@ impl Books {
                 request: hold.request,
                 held: hold.held.atomic(),
                 takes: hold.takes,
-                channel: hold.channel.map(|used| used.channel),
+                channel: hold.channel.as_ref().map(|used| used.channel),
                 charged: None,
                 voided: false,
                 forwarded: false,

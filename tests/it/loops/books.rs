@@ -45,7 +45,7 @@ impl Books {
         let id = entry.id.to_string();
         match (entry.id, entry.parsed().expect("an event")) {
             (_, Event::Held(hold)) => {
-                if let Some(used) = hold.channel {
+                if let Some(used) = &hold.channel {
                     self.channel_of.insert(id, used.channel.to_string());
                 }
             }

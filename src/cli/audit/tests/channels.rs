@@ -4,6 +4,7 @@ use super::world::{World, claim_job, claimed, deposited, payee, refund_job, seen
 use crate::chain::ChannelEventKind;
 use crate::ledger::machine::samples::{channel_id, opening, operation_id};
 use crate::ledger::{EntityId, Event, OperationKind};
+use std::sync::Arc;
 
 #[test]
 fn books_and_a_chain_that_agree_are_told_in_one_line() {
@@ -77,7 +78,7 @@ fn what_a_payer_says_it_was_charged_is_under_no_voucher() {
     let mut world = World::opened();
     world.log.clear();
     let event = Event::ChannelOpened {
-        opening: Box::new(opening(1, 1)),
+        opening: Arc::new(opening(1, 1)),
         on_chain: seen(100, 30, 10),
         charged_before: units(42),
     };

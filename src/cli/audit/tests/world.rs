@@ -17,6 +17,7 @@ use alloy::primitives::aliases::U40;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 pub(super) const CHAIN_ID: u64 = 84_532;
 
@@ -175,7 +176,7 @@ impl World {
             ..Self::default()
         };
         let event = Event::ChannelOpened {
-            opening: Box::new(opening(1, 1)),
+            opening: Arc::new(opening(1, 1)),
             on_chain: seen(0, 0, 10),
             charged_before: Units::ZERO,
         };
@@ -194,7 +195,7 @@ impl World {
 
     pub(super) fn call(&mut self, hold: &Hold, charged: u128) {
         let id = EntityId::Call(hold.call);
-        self.says(id, Event::Held(Box::new(hold.clone())));
+        self.says(id, Event::Held(Arc::new(hold.clone())));
         self.says(id, Event::Forwarded { at_ms: 2 });
         self.says(id, Event::Answered { at_ms: 3 });
         self.says(id, capture(hold, charged));

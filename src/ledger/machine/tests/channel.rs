@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::protocol::channel::{Rule, Unfit};
+use std::sync::Arc;
 
 fn opened(balance: u128, claimed: u128, charged_before: u128) -> ChannelState {
     let event = Event::ChannelOpened {
-        opening: Box::new(opening(1, 1)),
+        opening: Arc::new(opening(1, 1)),
         on_chain: on_chain(balance, claimed),
         charged_before: Units::from_atomic(charged_before),
     };
@@ -13,7 +14,7 @@ fn opened(balance: u128, claimed: u128, charged_before: u128) -> ChannelState {
 }
 
 fn held(hold: &Hold) -> Event {
-    Event::Held(Box::new(hold.clone()))
+    Event::Held(Arc::new(hold.clone()))
 }
 
 /// (charged, reserved, running, the best voucher)
@@ -141,7 +142,7 @@ fn what_others_claimed_counts_as_charged() {
     let reopened = ChannelState::apply(
         Some(&stolen),
         &Event::ChannelOpened {
-            opening: Box::new(opening(1, 1)),
+            opening: Arc::new(opening(1, 1)),
             on_chain: on_chain(1, 0),
             charged_before: Units::ZERO,
         },

@@ -1,6 +1,7 @@
 //! Transactions that are no single call's own, and what they do to the calls in them.
 
 use super::*;
+use std::sync::Arc;
 
 fn run(events: &[Event]) -> Result<OperationState, TransitionError> {
     run_of(OperationKind::Claim, events)
@@ -153,7 +154,7 @@ fn a_charge_is_unpaid_while_its_settlement_has_failed() {
         whole.remembered = remembered;
         let failed = Event::SettlementFailed { reason, at_ms: 7 };
         let events = [FORWARDED, ANSWERED, capture(&whole, 40), failed.clone()];
-        let held = CallState::apply(None, &Event::Held(Box::new(whole.clone())));
+        let held = CallState::apply(None, &Event::Held(Arc::new(whole.clone())));
         let state = events
             .iter()
             .fold(held, |state, event| CallState::apply(Some(&state?), event));
