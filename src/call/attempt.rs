@@ -39,13 +39,14 @@ impl Attempt {
             shared: Arc::clone(&self.shared),
             running: Arc::clone(&self.running),
             key: self.key,
+            call: CallId::from_bytes(rand::random()),
         };
-        if let Err(refusal) = self.hold_and_run().await {
+        if let Err(refusal) = self.hold_and_run(registered.call).await {
             registered.refuse(refusal);
         }
     }
 
-    async fn hold_and_run(self) -> Result<(), Refusal> {
+    async fn hold_and_run(self, id: CallId) -> Result<(), Refusal> {
         let Self {
             shared,
             running,
@@ -66,7 +67,6 @@ impl Attempt {
                 };
             }
         };
-        let id = CallId::from_bytes(rand::random());
         let hold = hold(
             &shared,
             &call,
@@ -131,6 +131,8 @@ pub(super) struct Registered {
     pub(super) shared: Arc<Shared>,
     pub(super) running: Arc<Running>,
     pub(super) key: [u8; 32],
+    /// The call that it becomes when it is held.
+    pub(super) call: CallId,
 }
 
 impl Registered {
@@ -144,9 +146,7 @@ impl Registered {
     fn leave(&self) {
         let mut registry = self.shared.registry();
         registry.attempts.remove(&self.key);
-        registry
-            .calls
-            .retain(|_, running| !Arc::ptr_eq(running, &self.running));
+        registry.calls.remove(&self.call);
     }
 }
 
@@ -163,7 +163,7 @@ async fn authorize(
     call: &QuotedCall,
     credential: &Credential,
 ) -> Result<Authorized, Refusal> {
-    let proof = shared.check(credential, Some(call.ceiling)).await?;
+    let proof = shared.check(credential, Some(call.ceiling))?;
     // A deposit is on chain before its call is held.
     running.settling(shared.rails.deposits(credential));
     let authorized = shared

@@ -27,9 +27,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Signature checks that run at once: they are CPU work, and more would starve the reactor.
-const SIGNATURE_CHECKS_MAX: usize = 4;
-
 /// How often one voucher buys the same request before its payer must sign anew.
 const TURNS_MAX: u32 = 64;
 
@@ -86,7 +83,6 @@ pub(super) struct Shared {
     terms: Terms,
     prices: PriceBook,
     registry: Mutex<Registry>,
-    signature_checks: Semaphore,
     /// Places for calls that cost nothing.
     free_calls: Arc<Semaphore>,
     closing: CancellationToken,
@@ -115,7 +111,6 @@ impl Desk {
             terms: Terms::new(&config.payment, decimals),
             prices,
             registry: Mutex::default(),
-            signature_checks: Semaphore::new(SIGNATURE_CHECKS_MAX),
             free_calls: Arc::new(Semaphore::new(config.gateway.free_calls_max)),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -257,7 +252,7 @@ impl Desk {
         };
         // Another credential of the same payer: only its own signature opens the payer's answer,
         // whatever amount it is for.
-        let proof = self.shared.check(credential, None).await?;
+        let proof = self.shared.check(credential, None)?;
         match proof {
             Proof::Payer => {
                 let again = self.shared.again(&state, request).await;
@@ -318,7 +313,7 @@ impl Desk {
         &self,
         credential: &Credential,
     ) -> Result<(SettleResponse, serde_json::Value), Refusal> {
-        let proof = self.shared.check(credential, None).await?;
+        let proof = self.shared.check(credential, None)?;
         let refunded = self.shared.rails.refund(credential, &proof).await;
         refunded.map_err(Refusal::from)
     }
@@ -365,31 +360,19 @@ impl Shared {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the CPU work of a check beside the reactor, a bounded number at a time; without an
-    /// amount only the signer counts.
-    pub(super) async fn check(
-        self: &Arc<Self>,
+    /// Judges who signed and, with an amount, whether that pays for a call of it. A signature takes less
+    /// time than a hop to another thread and back under load, so it is checked right here.
+    pub(super) fn check(
+        &self,
         credential: &Credential,
         amount: Option<Units>,
     ) -> Result<Proof, Refusal> {
-        let _permit = self
-            .signature_checks
-            .acquire()
-            .await
-            .map_err(|_| Refusal::Busy)?;
-        let shared = Arc::clone(self);
-        let credential = credential.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            let now_s = now_ms() / 1000;
-            match amount {
-                Some(amount) => shared.rails.check(&credential, amount, now_s),
-                None => shared.rails.check_signer(&credential, now_s),
-            }
-        });
-        checked
-            .await
-            .map_err(|_| Refusal::Internal)?
-            .map_err(Refusal::Payment)
+        let now_s = now_ms() / 1000;
+        let checked = match amount {
+            Some(amount) => self.rails.check(credential, amount, now_s),
+            None => self.rails.check_signer(credential, now_s),
+        };
+        checked.map_err(Refusal::Payment)
     }
 
     /// The same answer for the same payment: the running call's, or the one kept.
@@ -416,27 +399,22 @@ impl Shared {
         }
     }
 
-    /// Keeps a finished answer for the same credential.
-    pub(super) async fn keep_answer(&self, id: &CallId, running: &Running) {
-        let Some((headers, body)) = running.answer() else {
-            return;
-        };
-        if self.answer_ttl_ms == 0 {
-            return;
-        }
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let headers = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
-        let answer = Answer {
-            status: 200,
-            headers: headers.collect(),
-            body,
-        };
-        let expires = now_ms().saturating_add(self.answer_ttl_ms);
-        if let Err(error) = self.ledger.store_answer(id, answer, expires).await {
-            tracing::warn!(call = %id, %error, "an answer is not kept for its credential");
-        }
+    /// Until when an answer of now is kept for the same credential, if it is kept at all.
+    pub(super) fn answer_expires(&self, now_ms: u64) -> Option<u64> {
+        (self.answer_ttl_ms > 0).then(|| now_ms.saturating_add(self.answer_ttl_ms))
+    }
+}
+
+/// A finished answer in the form it is kept in.
+pub(super) fn keepable(headers: &HeaderMap, body: Vec<u8>) -> Answer {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    let headers = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+    Answer {
+        status: 200,
+        headers: headers.collect(),
+        body,
     }
 }
 

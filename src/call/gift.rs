@@ -37,13 +37,14 @@ impl Gift {
             shared: Arc::clone(&self.shared),
             running: Arc::clone(&self.running),
             key: self.key,
+            call: CallId::from_bytes(rand::random()),
         };
-        if let Err(refusal) = self.hold_and_run().await {
+        if let Err(refusal) = self.hold_and_run(registered.call).await {
             registered.refuse(refusal);
         }
     }
 
-    async fn hold_and_run(self) -> Result<(), Refusal> {
+    async fn hold_and_run(self, id: CallId) -> Result<(), Refusal> {
         let Self {
             shared,
             running,
@@ -52,7 +53,6 @@ impl Gift {
             headers,
             place,
         } = self;
-        let id = CallId::from_bytes(rand::random());
         let (payer, settle_when, takes) = (Address::ZERO, SettleWhen::After, Takes::Charged);
         let payment = Payment {
             call: id,

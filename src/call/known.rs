@@ -1,7 +1,7 @@
 //! A call as its task knows it. What need not be durable by itself waits here, and goes into the ledger
 //! in the same commit as the next thing that must be.
 
-use crate::ledger::{CallState, Event, Ledger, LedgerError, TransitionError};
+use crate::ledger::{Answer, CallState, ChannelState, Event, Ledger, LedgerError, TransitionError};
 
 /// A call's state with all that was noted, and what of that the ledger does not have yet.
 #[derive(Debug)]
@@ -42,5 +42,22 @@ impl Known {
         let events = std::mem::take(&mut self.unwritten);
         self.state = ledger.record_all(self.state.hold.call, events).await?;
         Ok(())
+    }
+
+    /// The same, and keeps the answer that `answer` makes of the paying channel's books, which are
+    /// returned.
+    pub(super) async fn write_with_answer<A>(
+        &mut self,
+        ledger: &Ledger,
+        answer: Option<A>,
+    ) -> Result<Option<ChannelState>, LedgerError>
+    where
+        A: FnOnce(Option<&ChannelState>) -> (Answer, u64) + Send + 'static,
+    {
+        let events = std::mem::take(&mut self.unwritten);
+        let id = self.state.hold.call;
+        let (state, books) = ledger.record_with_answer(id, events, answer).await?;
+        self.state = state;
+        Ok(books)
     }
 }

@@ -7,6 +7,7 @@ mod attempt;
 mod bill;
 mod desk;
 mod gift;
+mod heading;
 mod known;
 mod limit;
 mod prices;
@@ -20,9 +21,9 @@ mod task;
 
 pub use crate::ledger::CallId;
 pub use desk::{Desk, DeskParts};
+pub use heading::CALL_ID;
 pub use prices::PriceBook;
 pub use quote::{Quoted, QuotedCall};
 pub use receipts::Receipts;
 pub use refusal::Refusal;
 pub use running::{Head, Listener};
-pub use task::CALL_ID;

@@ -3,7 +3,7 @@
 use super::{CallId, Refusal};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 /// The first thing a listener learns.
@@ -68,9 +68,19 @@ impl Running {
         });
     }
 
+    /// Answers in one piece; `over` says that nothing is left to wait for.
+    pub(super) fn answer(&self, headers: HeaderMap, body: Bytes, over: bool) {
+        self.chunks().push(body);
+        self.progress.send_modify(|progress| {
+            progress.head = Some(Arc::new(Head::Answer(headers)));
+            progress.chunks = 1;
+            progress.done = over;
+        });
+    }
+
     pub(super) fn push(&self, bytes: Bytes) {
         let count = {
-            let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut chunks = self.chunks();
             chunks.push(bytes);
             chunks.len()
         };
@@ -92,13 +102,13 @@ impl Running {
         });
     }
 
-    /// The whole answer so far: its headers and body.
-    pub(super) fn answer(&self) -> Option<(HeaderMap, Vec<u8>)> {
-        let Some(Head::Answer(headers)) = self.progress.borrow().head.as_deref().cloned() else {
-            return None;
-        };
-        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        Some((headers, chunks.concat()))
+    /// The body so far.
+    pub(super) fn body(&self) -> Vec<u8> {
+        self.chunks().concat()
+    }
+
+    fn chunks(&self) -> MutexGuard<'_, Vec<Bytes>> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,15 +148,17 @@ impl Listener {
             .progress
             .wait_for(|progress| progress.chunks > next || progress.done);
         ready.await.ok()?;
-        let chunk = {
-            let chunks = self
-                .running
-                .chunks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            chunks.get(next).cloned()
-        };
+        let chunk = self.running.chunks().get(next).cloned();
         self.next = next.saturating_add(1);
         chunk
+    }
+
+    /// The whole body, if it has come to its end in one piece and none of it was taken yet.
+    pub fn whole(&self) -> Option<Bytes> {
+        let over = self.next == 0 && self.progress.borrow().done;
+        match self.running.chunks().as_slice() {
+            [only] if over => Some(only.clone()),
+            _ => None,
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The one task that owns a call from its credential to its receipt.
 
 use super::bill::{self, Billing};
-use super::desk::Shared;
+use super::desk::{Shared, keepable};
+use super::heading::{ByChannel, Heading};
 use super::known::Known;
 use super::limit::Limit;
 use super::quote::QuotedCall;
@@ -10,19 +11,19 @@ use super::relay::StreamRelay;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
-use crate::ledger::{CallId, CallState, Event, LedgerError, SettleWhen, Takes, VoidReason};
+use crate::ledger::{
+    CallId, CallState, ChannelState, Event, LedgerError, SettleWhen, Takes, VoidReason,
+};
 use crate::metering::meter_whole;
 use crate::payment::{PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
-use crate::protocol::x402::{self, SettleResponse};
+use crate::protocol::x402;
 use crate::router::{UpstreamAnswer, UpstreamFailure};
 use alloy::primitives::Address;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::HeaderMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-
-/// The header that names the call in every answer to a paid request.
-pub const CALL_ID: HeaderName = HeaderName::from_static("groat-call-id");
 
 /// A call whose credential is good and whose hold is durable.
 pub(super) struct Task {
@@ -45,6 +46,16 @@ pub(super) struct Task {
     pub(super) end_waits: bool,
     pub(super) version: x402::Version,
     pub(super) headers: HeaderMap,
+}
+
+/// A bill that stands.
+struct Captured {
+    /// The books of the channel that pays, if one does, with the bill in them.
+    books: Option<ChannelState>,
+    /// What is left of the answer.
+    rest: Bytes,
+    /// Whether anything is to be paid.
+    charged: bool,
 }
 
 /// How a held call ended, for the metrics.
@@ -153,15 +164,20 @@ impl Task {
         }
         self.answered(&mut known).await?;
         let settlement = self.settlement_on_first_byte(&mut known, early).await?;
-        let billing = self.capture(&mut known, &reading, true).await?;
-        let body = match std::str::from_utf8(&body) {
-            Ok(text) => crate::metering::with_usage_members(text, &billing.members())
-                .map_or(body.clone(), String::into_bytes),
-            Err(_) => body,
+        let heading = self.heading(answer.headers, settlement.as_ref());
+        let told = |billing: &Billing| {
+            let text = std::str::from_utf8(&body).ok();
+            let told = text.and_then(|text| {
+                crate::metering::with_usage_members(text, &billing.members()).ok()
+            });
+            told.map_or_else(|| body.clone(), String::into_bytes)
         };
-        self.begin(answer.headers, settlement.as_ref()).await;
-        self.running.push(body.into());
-        self.close(&billing).await
+        let captured = self
+            .capture(&mut known, (&reading, true), &heading, &told)
+            .await?;
+        let headers = heading.headers(captured.books.as_ref());
+        self.running.answer(headers, captured.rest, !self.end_waits);
+        self.close(captured.charged).await
     }
 
     async fn relay_stream(
@@ -202,9 +218,9 @@ impl Task {
             }
         };
         let waits = self.headers_tell_the_charge();
+        let mut heading = self.heading(answer.headers, settlement.as_ref());
         if !waits {
-            let headers = answer.headers.clone();
-            self.begin(headers, settlement.as_ref()).await;
+            heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
             self.push(relay.ready());
         }
         while !relay.over() {
@@ -217,15 +233,20 @@ impl Task {
 
         let kept = relay.ready();
         let ending = relay.finish();
-        let billing = self
-            .capture(&mut known, &ending.reading, ending.complete)
+        let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
+        let captured = self
+            .capture(
+                &mut known,
+                (&ending.reading, ending.complete),
+                &heading,
+                &rest,
+            )
             .await?;
         if waits {
-            self.begin(answer.headers, settlement.as_ref()).await;
+            self.begin(&heading, captured.books.as_ref());
         }
-        self.push(kept);
-        self.push(ending.bytes(&billing.members()));
-        self.close(&billing).await
+        self.running.push(captured.rest);
+        self.close(captured.charged).await
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by
@@ -295,13 +316,15 @@ impl Task {
         settlement
     }
 
-    /// Bills what was used and signs the receipt of it, in one commit; from here on the bill stands.
+    /// Bills what was used, signs the receipt of it, and keeps the answer for the same credential, in one
+    /// commit; from here on the bill stands. `rest` writes what is left of the answer when that is known.
     async fn capture(
         &self,
         known: &mut Known,
-        reading: &crate::metering::Reading,
-        complete: bool,
-    ) -> Result<Billing, Refusal> {
+        (reading, complete): (&crate::metering::Reading, bool),
+        heading: &Heading,
+        rest: &(impl Fn(&Billing) -> Vec<u8> + Sync),
+    ) -> Result<Captured, Refusal> {
         let billing =
             bill::bill(&self.call, reading, complete, self.shared.decimals).map_err(|error| {
                 tracing::error!(call = %self.id, %error, "the bill could not be computed");
@@ -323,7 +346,9 @@ impl Task {
             self.note(known, receipted)?;
         }
         let told = known.state.settlement.clone();
-        self.write(known).await?;
+        let mut billing = billing.with_receipt(known.state.receipt.as_deref());
+        let mut bytes: Bytes = rest(&billing).into();
+        let books = self.write_with_answer(known, heading, &bytes).await?;
         pass(Failpoint::Capture);
         billing.count(&self.shared.metrics, &self.call);
         // A reorganisation has come between: nobody else signs anew what was not yet written.
@@ -331,20 +356,47 @@ impl Task {
             && let Some(state) = self.shared.receipts.issue(&self.id, &known.state).await
         {
             known.state = state;
+            billing = billing.with_receipt(known.state.receipt.as_deref());
+            bytes = rest(&billing).into();
+            self.write_with_answer(known, heading, &bytes).await?;
         }
         pass(Failpoint::Receipt);
-        Ok(billing.with_receipt(known.state.receipt.as_deref()))
+        Ok(Captured {
+            books,
+            rest: bytes,
+            charged: !billing.is_free(),
+        })
     }
 
-    /// Keeps the finished answer for the same credential and settles what is still owed.
-    async fn close(&self, billing: &Billing) -> Ended {
+    /// Writes what was noted, and with it the answer as the same credential gets it again.
+    async fn write_with_answer(
+        &self,
+        known: &mut Known,
+        heading: &Heading,
+        rest: &Bytes,
+    ) -> Result<Option<ChannelState>, Refusal> {
+        let expires_ms = match self.call.is_free() {
+            true => None,
+            false => self.shared.answer_expires(now_ms()),
+        };
+        let kept = expires_ms.map(|expires_ms| {
+            let (heading, so_far) = (heading.clone(), self.running.body());
+            let rest = rest.clone();
+            move |books: Option<&ChannelState>| {
+                let body = [&*so_far, &*rest].concat();
+                (keepable(&heading.headers(books), body), expires_ms)
+            }
+        });
+        let written = known.write_with_answer(&self.shared.ledger, kept).await;
+        written.map_err(|error| self.refused(&error))
+    }
+
+    /// Settles what is still owed.
+    async fn close(&self, charged: bool) -> Ended {
         if !self.end_waits {
             self.running.finish();
         }
-        if !self.call.is_free() {
-            self.shared.keep_answer(&self.id, &self.running).await;
-        }
-        let due = self.settle_when == SettleWhen::After && !billing.is_free();
+        let due = self.settle_when == SettleWhen::After && charged;
         let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
@@ -412,49 +464,36 @@ impl Task {
         Refusal::LedgerUnavailable
     }
 
-    /// Lets the answer begin, with what is known of its payment.
-    async fn begin(&self, mut headers: HeaderMap, settlement: Option<&Settlement>) {
-        if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
-            headers.insert(CALL_ID, id);
-        }
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("private, no-store"),
-        );
-        let paid = self.paid(settlement).await;
-        let value = paid
-            .and_then(|paid| paid.to_header().ok())
-            .and_then(|value| HeaderValue::try_from(value).ok());
-        if let Some(value) = value {
-            headers.insert(response_header(self.version), value);
-        }
-        self.running.begin(Head::Answer(headers));
+    /// Lets the answer begin; returns its headers.
+    fn begin(&self, heading: &Heading, books: Option<&ChannelState>) -> HeaderMap {
+        let headers = heading.headers(books);
+        self.running.begin(Head::Answer(headers.clone()));
+        headers
     }
 
-    /// What is known of the payment as the headers leave: its settlement, or what its channel was
-    /// charged so far.
-    async fn paid(&self, settlement: Option<&Settlement>) -> Option<SettleResponse> {
+    /// What is known of the payment as the headers are made: its settlement, or the channel it is charged to.
+    fn heading(&self, upstream: HeaderMap, settlement: Option<&Settlement>) -> Heading {
+        let heading = Heading::new(upstream, &self.id);
         let rails = &self.shared.rails;
-        if let Some(paid) = &self.channel {
-            let state = self
-                .shared
-                .ledger
-                .channel(&paid.used.channel)
-                .await
-                .ok()??;
-            return Some(rails.paid_by_channel(self.payer, paid, &state));
+        match (&self.channel, settlement) {
+            (Some(paid), _) => heading.by_channel(ByChannel {
+                rails: rails.clone(),
+                payer: self.payer,
+                paid: paid.clone(),
+                version: self.version,
+            }),
+            (None, Some(Settlement::Confirmed { transaction, .. })) => {
+                let outcome = Ok((self.call.ceiling, transaction.as_str()));
+                let paid = rails.settle_response(self.payer, outcome, self.version);
+                heading.settled(&paid, self.version)
+            }
+            (None, _) => heading,
         }
-        let Some(Settlement::Confirmed { transaction, .. }) = settlement else {
-            return None;
-        };
-        let outcome = Ok((self.call.ceiling, transaction.as_str()));
-        Some(rails.settle_response(self.payer, outcome, self.version))
     }
-}
 
-fn response_header(version: x402::Version) -> HeaderName {
-    HeaderName::from_static(match version {
-        x402::Version::V1 => x402::X_PAYMENT_RESPONSE,
-        x402::Version::V2 => x402::PAYMENT_RESPONSE,
-    })
+    /// The books of the channel that pays, if one does.
+    async fn books(&self) -> Option<ChannelState> {
+        let channel = &self.channel.as_ref()?.used.channel;
+        self.shared.ledger.channel(channel).await.ok()?
+    }
 }

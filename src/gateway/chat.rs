@@ -200,6 +200,9 @@ impl App {
 async fn listen(app: &App, mut listener: Listener, asked: &Asked) -> Response {
     let refusal = match listener.head(app.inner.patience).await {
         Some(Head::Answer(headers)) => {
+            if let Some(body) = listener.whole() {
+                return (StatusCode::OK, headers, Body::from(body)).into_response();
+            }
             let body = futures::stream::unfold(listener, |mut listener| async {
                 let bytes = listener.next().await?;
                 Some((Ok::<_, Infallible>(bytes), listener))

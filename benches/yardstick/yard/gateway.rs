@@ -116,6 +116,7 @@ listen = "{address}"
 data_dir = "{data}"
 admin_token = {{ env = "YARDSTICK_ADMIN_TOKEN" }}
 calls_max = 100000
+free_calls_max = 100000
 [chain]
 rpc_url = "{rpc}"
 chain_id = {chain_id}
