@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::delivery::Frames;
-use super::openai::{Reply, json};
+use super::openai::{Reply, argument_pieces, json};
 use super::usage::{Counts, message_delta_usage, message_usage};
 
 /// The body of a whole message.
@@ -15,8 +15,18 @@ pub(super) fn whole(reply: &Reply<'_>) -> String {
             r#"{{"type":"thinking","thinking":{thinking},"signature":"c2lt"}}"#
         ));
     }
-    let text = json(reply.answer.visible.as_str());
-    blocks.push(format!(r#"{{"type":"text","text":{text}}}"#));
+    blocks.push(match &reply.tool {
+        Some(tool) => format!(
+            r#"{{"type":"tool_use","id":"toolu_{:012x}","name":{},"input":{}}}"#,
+            reply.n,
+            json(tool),
+            reply.arguments()
+        ),
+        None => format!(
+            r#"{{"type":"text","text":{}}}"#,
+            json(reply.answer.visible.as_str())
+        ),
+    });
     let mut usage = usage_member(reply, &message_usage(reply.final_counts(), reply.behaviour));
     if reply.behaviour.usage_twice {
         usage.push_str(&usage.clone());
@@ -69,10 +79,33 @@ pub(super) fn stream(reply: &Reply<'_>) -> Frames {
         block_stop(&mut frames, index);
         index += 1;
     }
-    block_start(&mut frames, index, r#"{"type":"text","text":""}"#);
-    for (piece, tokens) in reply.answer.visible.pieces(per) {
+    let pieces: Vec<(String, u64)> = if let Some(tool) = &reply.tool {
+        let block = format!(
+            r#"{{"type":"tool_use","id":"toolu_{:012x}","name":{},"input":{{}}}}"#,
+            reply.n,
+            json(tool)
+        );
+        block_start(&mut frames, index, &block);
+        let delta = |piece: String| {
+            format!(
+                r#"{{"type":"input_json_delta","partial_json":{}}}"#,
+                json(&piece)
+            )
+        };
+        let pieces = argument_pieces(reply, per).into_iter();
+        pieces
+            .map(|(piece, tokens)| (delta(piece), tokens))
+            .collect()
+    } else {
+        block_start(&mut frames, index, r#"{"type":"text","text":""}"#);
+        let delta = |piece: &str| format!(r#"{{"type":"text_delta","text":{}}}"#, json(piece));
+        let pieces = reply.answer.visible.pieces(per);
+        pieces
+            .map(|(piece, tokens)| (delta(piece), tokens))
+            .collect()
+    };
+    for (delta, tokens) in pieces {
         written.visible += tokens as i64;
-        let delta = format!(r#"{{"type":"text_delta","text":{}}}"#, json(piece));
         block_delta(&mut frames, index, &delta, tokens);
         every_chunk(&mut frames, reply, written);
     }
@@ -96,10 +129,10 @@ pub(super) fn stream(reply: &Reply<'_>) -> Frames {
 }
 
 fn stop_reason(reply: &Reply<'_>) -> &'static str {
-    if reply.answer.cut_by_limit {
-        "max_tokens"
-    } else {
-        "end_turn"
+    match (reply.answer.cut_by_limit, &reply.tool) {
+        (true, _) => "max_tokens",
+        (false, Some(_)) => "tool_use",
+        (false, None) => "end_turn",
     }
 }
 

@@ -22,7 +22,7 @@ use super::prefix_cache::{CacheUse, PrefixCache, Terms};
 use super::prompt::{self, Prompt, hash_of};
 use super::refusal::{Wire, add_secrets, json_response, out_of_credit, refuse};
 use super::usage::Counts;
-use super::{anthropic, openai};
+use super::{anthropic, completions, embeddings, openai, responses};
 
 /// Anthropic refuses more.
 const BREAKPOINTS_MAX: usize = 4;
@@ -72,6 +72,15 @@ impl Sim {
                 &format!("The request is not readable: {error}"),
                 None,
             ),
+            Ok(request) if request.lacks(wire).is_some() => {
+                let missing = request.lacks(wire).unwrap_or_default();
+                refuse(
+                    wire,
+                    400,
+                    &format!("The member {missing} is missing."),
+                    None,
+                )
+            }
             Ok(request) => self.answer(wire, &head.headers, &request, &call).await,
         };
         if response.extensions().get::<Unanswered>().is_none() {
@@ -87,12 +96,8 @@ impl Sim {
         request: Option<&prompt::Request<'_>>,
         body: &Bytes,
     ) -> Arc<Call> {
-        let path = match wire {
-            Wire::Chat => "/v1/chat/completions",
-            Wire::Messages => "/v1/messages",
-        };
         let arrived = Arrived {
-            path,
+            path: wire.path(),
             model: request
                 .map(|request| request.model.to_string())
                 .unwrap_or_default(),
@@ -173,7 +178,7 @@ impl Sim {
         behaviour: &Behaviour,
         call: &Arc<Call>,
     ) -> Response<Body> {
-        let prompt = request.render(self.config.block_tokens.get());
+        let prompt = request.render(wire, self.config.block_tokens.get());
         let anthropic = behaviour.dialect == Dialect::Anthropic;
         if anthropic && prompt.breakpoints.len() > BREAKPOINTS_MAX {
             return refuse(
@@ -185,6 +190,9 @@ impl Sim {
         }
         let cached = self.look_up(wire, presented_key(headers), request, behaviour, &prompt);
         let echo = behaviour.echo.then(|| request.last_user_text());
+        if wire == Wire::Embeddings {
+            return self.embedded(request, behaviour, (&prompt, cached), call);
+        }
         // The text follows from what was asked, not from who asked.
         let answer = Answer::plan(
             behaviour,
@@ -199,11 +207,8 @@ impl Sim {
             behaviour,
             answer: &answer,
             counts: Counts::of_prompt(prompt.tokens, cached),
-            choices: if wire == Wire::Chat {
-                request.choices()
-            } else {
-                1
-            },
+            choices: request.choices(wire),
+            tool: request.tool_to_call().filter(|_| behaviour.tool_call),
             wants_usage: request.wants_usage(),
         };
         let output = (answer.visible.tokens() + answer.reasoning.tokens()) * reply.choices;
@@ -217,6 +222,23 @@ impl Sim {
         };
         provider_headers(&mut response, &reply);
         response
+    }
+
+    fn embedded(
+        &self,
+        request: &prompt::Request<'_>,
+        behaviour: &Behaviour,
+        (prompt, cached): (&Prompt, CacheUse),
+        call: &Arc<Call>,
+    ) -> Response<Body> {
+        call.prompt_tokens.store(prompt.tokens, Relaxed);
+        call.cached_tokens.store(cached.read, Relaxed);
+        call.complete();
+        let counts = Counts::of_prompt(prompt.tokens, CacheUse::default());
+        json_response(
+            200,
+            embeddings::whole(request, behaviour, prompt.hash, counts),
+        )
     }
 
     fn look_up(
@@ -249,8 +271,10 @@ impl Sim {
 
     fn streamed(&self, wire: Wire, reply: &Reply<'_>, call: &Arc<Call>) -> Response<Body> {
         let mut frames = match wire {
-            Wire::Chat => openai::stream(reply),
+            Wire::Completions => completions::stream(reply),
+            Wire::Responses => responses::stream(reply),
             Wire::Messages => anthropic::stream(reply),
+            Wire::Chat | Wire::Embeddings => openai::stream(reply),
         };
         let cut_after = reply.behaviour.cut_after_chunks;
         let cut = cut_after.is_some_and(|after| frames.keep_content(after));
@@ -282,8 +306,10 @@ impl Sim {
             return refuse_with_200(wire);
         }
         let mut body = match wire {
-            Wire::Chat => openai::whole(reply),
+            Wire::Completions => completions::whole(reply),
+            Wire::Responses => responses::whole(reply),
             Wire::Messages => anthropic::whole(reply),
+            Wire::Chat | Wire::Embeddings => openai::whole(reply),
         };
         let cut = behaviour.cut_after_chunks.is_some();
         if !cut && behaviour.slow_body_ms_per_chunk == 0 {

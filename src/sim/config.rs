@@ -72,6 +72,8 @@ pub struct Behaviour {
     pub tokens_per_chunk: NonZeroUsize,
     /// Answer with the last user message.
     pub echo: bool,
+    /// Call the first tool there is, unless the prompt ends with a tool's result.
+    pub tool_call: bool,
 
     /// Answer with this HTTP status instead.
     pub fail_status: Option<u16>,
@@ -135,6 +137,7 @@ impl Default for Behaviour {
             reasoning_tokens: 0,
             tokens_per_chunk: NonZeroUsize::MIN,
             echo: false,
+            tool_call: false,
             fail_status: None,
             retry_after: None,
             fail_times: 0,

@@ -6,14 +6,17 @@ mod answer;
 mod anthropic;
 mod calls;
 mod completion;
+mod completions;
 mod config;
 mod delivery;
 mod dialect;
+mod embeddings;
 mod model;
 mod openai;
 mod prefix_cache;
 mod prompt;
 mod refusal;
+mod responses;
 mod routes;
 mod usage;
 

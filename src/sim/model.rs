@@ -12,6 +12,7 @@ use super::dialect::Dialect;
 const BUILT_IN: &[(&str, &str)] = &[
     ("sim/small", "dialect=openai"),
     ("sim/echo", "echo"),
+    ("sim/tool", "tool_call"),
     ("sim/reasoning", "dialect=deepseek&think=16"),
     ("sim/slow", "delay=200&tps=50"),
     ("sim/slow-body", "slow=100"),
@@ -48,6 +49,7 @@ const SHORT: &[(&str, &str)] = &[
     ("die", "die_before_headers"),
     ("hang", "hang_before_headers"),
     ("cookies", "set_cookie"),
+    ("tool", "tool_call"),
     ("cached", "cached_spelling"),
 ];
 

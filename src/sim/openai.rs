@@ -20,6 +20,8 @@ pub(super) struct Reply<'a> {
     /// The prompt's counts; output is added by what was written.
     pub(super) counts: Counts,
     pub(super) choices: u64,
+    /// The tool to call instead of saying something; its arguments hold the text.
+    pub(super) tool: Option<String>,
     pub(super) wants_usage: bool,
 }
 
@@ -30,12 +32,17 @@ impl Reply<'_> {
             .with_output(visible * self.choices, reasoning * self.choices)
     }
 
-    fn finish_reason(&self) -> &'static str {
-        if self.answer.cut_by_limit {
-            "length"
-        } else {
-            "stop"
+    pub(super) fn finish_reason(&self) -> &'static str {
+        match (self.answer.cut_by_limit, &self.tool) {
+            (true, _) => "length",
+            (false, Some(_)) => "tool_calls",
+            (false, None) => "stop",
         }
+    }
+
+    /// The whole arguments of the tool that is called.
+    pub(super) fn arguments(&self) -> String {
+        format!("{{\"text\":{}}}", json(self.answer.visible.as_str()))
     }
 
     pub(super) fn id(&self) -> String {
@@ -46,7 +53,7 @@ impl Reply<'_> {
     }
 
     /// The opening members that a body and all chunks of its stream share.
-    fn head(&self, object: &str) -> String {
+    pub(super) fn head(&self, object: &str) -> String {
         let provider = match self.behaviour.dialect {
             Dialect::OpenRouter => r#","provider":"Sim""#,
             _ => "",
@@ -68,7 +75,15 @@ pub(super) fn whole(reply: &Reply<'_>) -> String {
         Dialect::OpenRouter => format!(r#","native_finish_reason":"{finish}""#),
         _ => String::new(),
     };
-    let content = json(reply.answer.visible.as_str());
+    let content = match &reply.tool {
+        None => json(reply.answer.visible.as_str()),
+        Some(tool) => format!(
+            r#"null,"tool_calls":[{{"id":"call_{:012x}","type":"function","function":{{"name":{},"arguments":{}}}}}]"#,
+            reply.n,
+            json(tool),
+            json(&reply.arguments())
+        ),
+    };
     let reasoning = match reply.behaviour.dialect.reasoning_member() {
         Some(member) if reply.answer.reasoning.tokens() > 0 => {
             format!(r#","{member}":{}"#, json(reply.answer.reasoning.as_str()))
@@ -151,9 +166,13 @@ impl ChunkWriter<'_> {
                 }
                 None => self.reasoning += answer.reasoning.tokens(),
             }
-            for (piece, tokens) in answer.visible.pieces(per) {
-                self.visible += tokens;
-                self.delta(index, &format!(r#""content":{}"#, json(piece)), tokens);
+            if let Some(tool) = &self.reply.tool {
+                self.tool_call(index, tool, per);
+            } else {
+                for (piece, tokens) in answer.visible.pieces(per) {
+                    self.visible += tokens;
+                    self.delta(index, &format!(r#""content":{}"#, json(piece)), tokens);
+                }
             }
             self.finish(index);
         }
@@ -164,6 +183,22 @@ impl ChunkWriter<'_> {
         }
         self.frames.text.push_str("data: [DONE]\n\n");
         self.frames.end(0);
+    }
+
+    fn tool_call(&mut self, index: u64, tool: &str, per: usize) {
+        let begin = format!(
+            r#""tool_calls":[{{"index":0,"id":"call_{:012x}","type":"function","function":{{"name":{},"arguments":""}}}}]"#,
+            self.reply.n,
+            json(tool)
+        );
+        self.delta(index, &begin, 0);
+        let reply = self.reply;
+        for (piece, tokens) in argument_pieces(reply, per) {
+            self.visible += tokens;
+            let function = format!(r#"{{"arguments":{}}}"#, json(&piece));
+            let delta = format!(r#""tool_calls":[{{"index":0,"function":{function}}}]"#);
+            self.delta(index, &delta, tokens);
+        }
     }
 
     fn delta(&mut self, index: u64, members: &str, tokens: u64) {
@@ -261,6 +296,16 @@ impl ChunkWriter<'_> {
             self.reply.behaviour,
         )
     }
+}
+
+/// The arguments of the tool that is called, in pieces with their tokens.
+pub(super) fn argument_pieces(reply: &Reply<'_>, per: usize) -> Vec<(String, u64)> {
+    let inner = |piece: &str| json(piece).trim_matches('"').to_owned();
+    let mut pieces = vec![("{\"text\":\"".to_owned(), 0)];
+    let text = reply.answer.visible.pieces(per);
+    pieces.extend(text.map(|(piece, tokens)| (inner(piece), tokens)));
+    pieces.push(("\"}".to_owned(), 0));
+    pieces
 }
 
 /// A JSON string.

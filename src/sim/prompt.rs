@@ -9,17 +9,29 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::refusal::Wire;
+
 const TOKEN_BYTES: usize = 4;
 /// Cannot occur in UTF-8, so no text can imitate a segment's end.
 const SEGMENT_END: u64 = 0xff;
 
-/// What the simulator reads of a chat completion or messages request.
+/// What the simulator reads of a request, on whatever wire.
 #[derive(Deserialize)]
 pub(super) struct Request<'a> {
     #[serde(borrow)]
     pub(super) model: Cow<'a, str>,
     #[serde(borrow)]
-    messages: Vec<&'a RawValue>,
+    messages: Option<Vec<&'a RawValue>>,
+    /// Completions' prompt.
+    #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
+    /// Responses' and embeddings' input.
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instructions: Option<&'a RawValue>,
+    max_output_tokens: Option<u64>,
+    encoding_format: Option<Cow<'a, str>>,
     #[serde(borrow)]
     tools: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
@@ -46,20 +58,67 @@ impl Request<'_> {
     }
 
     pub(super) fn output_cap(&self) -> Option<u64> {
-        self.max_completion_tokens.or(self.max_tokens)
+        let either = self.max_completion_tokens.or(self.max_output_tokens);
+        either.or(self.max_tokens)
     }
 
-    pub(super) fn choices(&self) -> u64 {
-        self.n.unwrap_or(1).clamp(1, 8)
+    pub(super) fn choices(&self, wire: Wire) -> u64 {
+        let n = self.n.unwrap_or(1).clamp(1, 8);
+        match wire {
+            Wire::Chat => n,
+            Wire::Completions => n * self.prompt.map_or(1, |prompt| texts(prompt).len() as u64),
+            Wire::Embeddings | Wire::Responses | Wire::Messages => 1,
+        }
+    }
+
+    /// How many texts an embedding is asked of.
+    pub(super) fn inputs(&self) -> usize {
+        self.input.map_or(1, |input| texts(input).len())
+    }
+
+    pub(super) fn wants_base64(&self) -> bool {
+        self.encoding_format.as_deref() == Some("base64")
+    }
+
+    /// The member that the wire asks for and this does not have.
+    pub(super) fn lacks(&self, wire: Wire) -> Option<&'static str> {
+        match wire {
+            Wire::Chat | Wire::Messages => self.messages.is_none().then_some("messages"),
+            Wire::Completions => self.prompt.is_none().then_some("prompt"),
+            Wire::Embeddings | Wire::Responses => self.input.is_none().then_some("input"),
+        }
+    }
+
+    /// The name of the first tool, unless the prompt ends with what a tool gave.
+    pub(super) fn tool_to_call(&self) -> Option<String> {
+        let tool = Members::of(self.tools.as_ref()?.first()?)?;
+        let name = tool.text("name").or_else(|| {
+            let function = Members::of(tool.raw("function")?)?;
+            function.text("name")
+        })?;
+        let last = self.items().last().map_or("", |raw| raw.get());
+        let given = ["\"tool\"", "\"tool_result\"", "\"function_call_output\""];
+        let over = given.iter().any(|mark| last.contains(mark));
+        (!over).then(|| name.into_owned())
+    }
+
+    /// The messages, or the items of a response's input.
+    fn items(&self) -> Vec<&RawValue> {
+        match (&self.messages, self.input) {
+            (Some(messages), _) => messages.clone(),
+            (None, Some(input)) => array(input),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// The text of the last message whose role is `user`.
     pub(super) fn last_user_text(&self) -> String {
-        let users = self
-            .messages
-            .iter()
-            .rev()
-            .filter_map(|raw| Members::of(raw));
+        let plain = self.prompt.or(self.input);
+        if let Some(text) = plain.filter(|raw| raw.get().starts_with('"')) {
+            return decoded(text).into_owned();
+        }
+        let items = self.items();
+        let users = items.iter().rev().filter_map(|raw| Members::of(raw));
         let last = users
             .into_iter()
             .find(|members| members.text("role").as_deref() == Some("user"));
@@ -67,17 +126,28 @@ impl Request<'_> {
         content.map(plain_text).unwrap_or_default()
     }
 
-    /// Renders tools, system and messages, in that order, as the providers' caches see them.
-    pub(super) fn render(&self, block_tokens: u32) -> Prompt {
+    /// Renders tools, system and messages, in that order, as the providers' caches see them; of a wire
+    /// without messages, the texts alone.
+    pub(super) fn render(&self, wire: Wire, block_tokens: u32) -> Prompt {
         let mut prompt = Prompt::new(block_tokens);
+        if matches!(wire, Wire::Completions | Wire::Embeddings) {
+            for text in self.prompt.or(self.input).map(texts).unwrap_or_default() {
+                prompt.text(text);
+            }
+            return prompt;
+        }
         for tool in self.tools.iter().flatten() {
             prompt.object("tool", tool);
         }
-        if let Some(system) = self.system {
+        if let Some(system) = self.system.or(self.instructions) {
             prompt.segment(b"system:");
             prompt.content(system);
         }
-        for message in &self.messages {
+        if let Some(text) = self.input.filter(|raw| raw.get().starts_with('"')) {
+            prompt.segment(b"user:");
+            prompt.content(text);
+        }
+        for message in self.items() {
             prompt.message(message);
         }
         if let Some(control) = self.cache_control {
@@ -144,6 +214,17 @@ impl Prompt {
         self.members(&members, &["role", "content"]);
     }
 
+    /// A text, or token ids as they were written.
+    fn text(&mut self, raw: &RawValue) {
+        match raw.get().as_bytes().first() {
+            Some(b'"') => self.content(raw),
+            _ => {
+                self.segment(raw.get().as_bytes());
+                self.boundary();
+            }
+        }
+    }
+
     fn content(&mut self, raw: &RawValue) {
         match raw.get().as_bytes().first() {
             Some(b'"') => {
@@ -163,7 +244,7 @@ impl Prompt {
     /// a list of one text are the same prompt; all else counts byte for byte and in order.
     fn object(&mut self, kind: &str, raw: &RawValue) {
         match Members::of(raw) {
-            Some(members) if kind == "part" && members.text("type").as_deref() == Some("text") => {
+            Some(members) if kind == "part" && is_text(&members) => {
                 self.segment(members.text("text").unwrap_or_default().as_bytes());
                 self.boundary();
                 self.members(&members, &["type", "text"]);
@@ -233,6 +314,22 @@ impl Prompt {
             tokens: self.tokens,
             key: self.hash,
         }
+    }
+}
+
+/// Whether a part is plain text, as any wire calls it.
+fn is_text(part: &Members<'_>) -> bool {
+    let kind = part.text("type");
+    matches!(kind.as_deref(), Some("text" | "input_text" | "output_text"))
+}
+
+/// A text alone, or the texts or lists of token ids of a list; a list of ids is one text.
+fn texts(raw: &RawValue) -> Vec<&RawValue> {
+    let items = array(raw);
+    let apart = items.iter().all(|item| item.get().starts_with(['"', '[']));
+    match items.is_empty() || !apart {
+        true => vec![raw],
+        false => items,
     }
 }
 

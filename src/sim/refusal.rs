@@ -11,8 +11,34 @@ use super::openai::json;
 pub(super) enum Wire {
     /// OpenAI's chat completions.
     Chat,
+    /// OpenAI's completions.
+    Completions,
+    /// OpenAI's embeddings.
+    Embeddings,
+    /// OpenAI's responses.
+    Responses,
     /// Anthropic's messages.
     Messages,
+}
+
+impl Wire {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+    ];
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+            Self::Embeddings => "/v1/embeddings",
+            Self::Responses => "/v1/responses",
+            Self::Messages => "/v1/messages",
+        }
+    }
 }
 
 /// Headers no proxy may pass on, from `set_cookie` and the simulated 402.
@@ -50,11 +76,11 @@ pub(super) fn refuse(
         (_, 429) => "rate_limit_error",
         (Wire::Messages, 529) => "overloaded_error",
         (Wire::Messages, _) => "api_error",
-        (Wire::Chat, _) => "server_error",
+        (_, _) => "server_error",
     };
     let message = json(message);
     let body = match wire {
-        Wire::Chat => format!(
+        Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses => format!(
             r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{status}}}}}"#
         ),
         Wire::Messages => {

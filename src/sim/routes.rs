@@ -16,9 +16,13 @@ use super::config::SimConfig;
 use super::refusal::{Wire, refuse};
 
 pub(super) fn router(config: SimConfig, closing: CancellationToken) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(chat))
-        .route("/v1/messages", post(messages))
+    let calls_by_wire = Wire::ALL.into_iter().fold(Router::new(), |router, wire| {
+        let call = move |State(sim): State<Arc<Sim>>, request: Request| async move {
+            sim.call(wire, request).await
+        };
+        router.route(wire.path(), post(call))
+    });
+    calls_by_wire
         .route("/v1/models", get(models))
         .route("/health", get(health))
         .route("/sim/calls", get(calls).delete(forget_calls))
@@ -26,14 +30,6 @@ pub(super) fn router(config: SimConfig, closing: CancellationToken) -> Router {
         .route("/sim/cache", delete(forget_cache))
         .fallback(nowhere)
         .with_state(Arc::new(Sim::new(config, closing)))
-}
-
-async fn chat(State(sim): State<Arc<Sim>>, request: Request) -> Response<Body> {
-    sim.call(Wire::Chat, request).await
-}
-
-async fn messages(State(sim): State<Arc<Sim>>, request: Request) -> Response<Body> {
-    sim.call(Wire::Messages, request).await
 }
 
 async fn models(State(sim): State<Arc<Sim>>) -> Json<Value> {

@@ -165,6 +165,28 @@ fn cached_member(counts: &Counts, behaviour: &Behaviour) -> String {
     format!(r#","{member}":{{"cached_tokens":{cached}{more}}}"#)
 }
 
+/// The usage object of a response (OpenAI): input includes the cache.
+pub(super) fn response_usage(counts: Counts, behaviour: &Behaviour) -> String {
+    let counts = counts.as_reported(behaviour);
+    let Counts {
+        prompt,
+        cached,
+        reasoning,
+        ..
+    } = counts;
+    let output = counts.visible + reasoning;
+    let total = prompt + output;
+    let cost = counts.cost_pusd(behaviour);
+    let cost = match behaviour.dialect {
+        Dialect::OpenRouter => format!(r#","cost":{}"#, usd(cost)),
+        Dialect::Xai => format!(r#","cost_in_usd_ticks":{}"#, cost.div_euclid(100)),
+        _ => String::new(),
+    };
+    format!(
+        r#"{{"input_tokens":{prompt},"input_tokens_details":{{"cached_tokens":{cached}}},"output_tokens":{output},"output_tokens_details":{{"reasoning_tokens":{reasoning}}},"total_tokens":{total}{cost}}}"#
+    )
+}
+
 /// The usage object of a message (Anthropic), whole or in `message_start`: input excludes the cache.
 pub(super) fn message_usage(counts: Counts, behaviour: &Behaviour) -> String {
     let counts = counts.as_reported(behaviour);

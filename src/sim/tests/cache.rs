@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use super::{SimConfig, ask, chat, long, messages, router, send, sim};
 use crate::sim::prefix_cache::{PrefixCache, Terms};
 use crate::sim::prompt::{Prompt, Request};
+use crate::sim::refusal::Wire;
 
 fn rendered(body: &Value, block: u32) -> Prompt {
     let text = body.to_string();
     let request: Request<'_> = serde_json::from_str(&text).unwrap();
-    request.render(block)
+    request.render(Wire::Chat, block)
 }
 
 fn terms() -> Terms {
