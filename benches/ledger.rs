@@ -8,6 +8,7 @@ use groat::ledger::{
     CallId, Capture, ChannelId, ChannelOnChain, ChannelOpening, ChannelUse, Digest32, Event, Hold,
     Ledger, ReplayKey, RequestHash, SettleWhen, SledStore, Takes,
 };
+use groat::metering::Route;
 use groat::money::{AssetDecimals, Pusd, Units};
 use groat::protocol::channel::Rule;
 use serde_json::json;
@@ -166,6 +167,7 @@ fn hold(writer: u64, call: u64) -> Hold {
         request: RequestHash::from_bytes([7; 32]),
         model: "deepseek/deepseek-chat".to_owned(),
         endpoint: "/v1/chat/completions".to_owned(),
+        route: Route::Chat,
         price_row: PRICE_ROW.to_owned(),
         price_row_sha256: Digest32::from_bytes([9; 32]),
         markup_bps: 500,

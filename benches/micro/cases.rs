@@ -6,7 +6,9 @@ use crate::payments::{NOW, payments};
 use alloy::primitives::{Address, keccak256};
 use bytes::Bytes;
 use groat::json::{Limits, Object, Splice};
-use groat::metering::{Dialect, SseScanner, StreamMeter, Usage, meter_whole, with_usage_members};
+use groat::metering::{
+    Dialect, Route, SseScanner, StreamMeter, Usage, meter_whole, with_usage_members,
+};
 use groat::money::AssetDecimals;
 use groat::pricing::{DecimalText, PriceText, bill};
 use groat::protocol::eip3009::Proof;
@@ -94,7 +96,7 @@ fn address_of(point: &[u8]) -> Address {
 /// A payment read from its header, and all that is judged of it before the chain or the ledger is asked.
 fn payment_cases(gateway: &Rc<Gateway>) -> Vec<Case> {
     let body = Bytes::from(bodies::request(MODEL, 1_000));
-    let call = Rc::new(gateway.desk.quote(&body).expect("a quote"));
+    let call = Rc::new(gateway.desk.quote(Route::Chat, &body).expect("a quote"));
     let required = gateway.challenge(body);
     let mut cases = Vec::new();
     for (rail, headers) in payments(&required) {
@@ -111,7 +113,7 @@ fn payment_cases(gateway: &Rc<Gateway>) -> Vec<Case> {
                 .credential(&headers)
                 .expect("a payment")
                 .expect("one");
-            let accepted = rails.accepted(&credential, call.ceiling, call.price_row());
+            let accepted = rails.accepted(&credential, call.ceiling, &call.price_row());
             assert!(accepted.is_some());
             assert_eq!(
                 rails.check(&credential, call.ceiling, NOW),
@@ -130,7 +132,7 @@ fn request_cases(gateway: &Rc<Gateway>) -> Vec<Case> {
         let (gateway, again) = (Rc::clone(gateway), body.clone());
         let quoting = Rc::clone(&gateway);
         cases.push(case(format!("quote/{size}"), move || {
-            black_box(quoting.desk.quote(&again).expect("a quote"));
+            black_box(quoting.desk.quote(Route::Chat, &again).expect("a quote"));
         }));
         let again = body.clone();
         cases.push(case(format!("splice/{size}"), move || {
@@ -152,7 +154,7 @@ fn request_cases(gateway: &Rc<Gateway>) -> Vec<Case> {
     let body = Bytes::from(bodies::request("counted", 1_000));
     let gateway = Rc::clone(gateway);
     cases.push(case("quote/1kB-tokens", move || {
-        black_box(gateway.desk.quote(&body).expect("a quote"));
+        black_box(gateway.desk.quote(Route::Chat, &body).expect("a quote"));
     }));
     cases
 }

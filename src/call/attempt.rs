@@ -224,6 +224,7 @@ pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Hold
         remembered: true,
         channel: payment.channel,
         authorization: payment.stored,
+        route: call.route,
         stream: call.stream,
         at_ms: now_ms(),
     }

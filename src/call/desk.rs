@@ -4,13 +4,14 @@
 use super::attempt::{Attempt, attempt_key};
 use super::gift::Gift;
 use super::prices::PriceBook;
-use super::quote::{Indexed, Quoted, QuotedCall, Terms};
+use super::quote::{Indexed, Quoted, QuotedCall, Terms, request_hash};
 use super::receipts::Receipts;
 use super::refusal::Refusal;
 use super::running::{Head, Listener, Running};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::ledger::{Answer, CallId, CallState, Ledger, ReplayKey, RequestHash, Work};
+use crate::metering::Route;
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{Rails, Settlements};
 use crate::protocol::channel::Rule;
@@ -19,7 +20,6 @@ use crate::protocol::x402::{Credential, SettleResponse};
 use crate::stats::Metrics;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -126,8 +126,8 @@ impl Desk {
     }
 
     /// Quotes a request by the current price table.
-    pub fn quote(&self, body: &[u8]) -> Result<Quoted, Refusal> {
-        Indexed::read(body)?.quote(&self.shared.prices.current(), &self.shared.terms)
+    pub fn quote(&self, route: Route, body: &[u8]) -> Result<Quoted, Refusal> {
+        Indexed::read(route, body)?.quote(&self.shared.prices.current(), &self.shared.terms)
     }
 
     /// The rails that payments come by.
@@ -138,16 +138,17 @@ impl Desk {
     /// Takes a paid request: joins the call that this credential already bought, or starts one.
     pub async fn take(
         &self,
+        route: Route,
         body: &Bytes,
         credential: Credential,
         headers: HeaderMap,
     ) -> Result<Listener, Refusal> {
-        let request = RequestHash::from_bytes(Sha256::digest(body).into());
+        let request = request_hash(route, body);
         let replay_key = match self.replay(&credential, request).await? {
             Replay::Bought(listener) => return Ok(listener),
             Replay::Free(replay_key) => replay_key,
         };
-        let call = self.accepted(body, request, &credential)?;
+        let call = self.accepted((route, body), request, &credential)?;
         if call.is_free() {
             return self.give(call, headers);
         }
@@ -178,8 +179,11 @@ impl Desk {
         quoted: Quoted,
         headers: HeaderMap,
     ) -> Result<Listener, Refusal> {
-        let request = RequestHash::from_bytes(Sha256::digest(body).into());
-        self.give(Indexed::read(body)?.call(quoted, request)?, headers)
+        let request = request_hash(quoted.route, body);
+        self.give(
+            Indexed::read(quoted.route, body)?.call(quoted, request)?,
+            headers,
+        )
     }
 
     fn give(&self, call: QuotedCall, headers: HeaderMap) -> Result<Listener, Refusal> {
@@ -276,16 +280,16 @@ impl Desk {
     /// costs nothing now needs nobody to accept it.
     fn accepted(
         &self,
-        body: &[u8],
+        (route, body): (Route, &[u8]),
         request: RequestHash,
         credential: &Credential,
     ) -> Result<QuotedCall, Refusal> {
         let rails = &self.shared.rails;
         let accepts = |quoted: &Quoted| {
-            let accepted = rails.accepted(credential, quoted.ceiling, quoted.price_row());
+            let accepted = rails.accepted(credential, quoted.ceiling, &quoted.price_row());
             accepted.is_some()
         };
-        let indexed = Indexed::read(body)?;
+        let indexed = Indexed::read(route, body)?;
         let mut current = None;
         for router in self.shared.prices.live() {
             match indexed.quote(&router, &self.shared.terms) {

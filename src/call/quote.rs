@@ -4,10 +4,13 @@ use super::Refusal;
 use crate::config::PaymentConfig;
 use crate::json::{Limits, Object, Splice};
 use crate::ledger::RequestHash;
+use crate::metering::Route;
 use crate::money::{AssetDecimals, Pusd, Units};
 use crate::pricing::{Quote, QuoteTerms, RequestShape, quote};
+use crate::protocol::receipt;
 use crate::router::{Endpoint, Router};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -35,6 +38,8 @@ impl Terms {
 /// A request with its worst price: what offers are made of.
 #[derive(Debug, Clone)]
 pub struct Quoted {
+    /// The route it was sent to.
+    pub route: Route,
     /// The endpoint that will answer.
     pub endpoint: Arc<Endpoint>,
     /// The most it can cost, in 10⁻¹² USD.
@@ -53,9 +58,9 @@ pub struct Quoted {
 }
 
 impl Quoted {
-    /// The name of the price row in offers.
-    pub fn price_row(&self) -> &str {
-        &self.endpoint.price_row
+    /// The name of the price row in offers, which names the route as well.
+    pub fn price_row(&self) -> Cow<'_, str> {
+        self.endpoint.price_row_on(self.route)
     }
 
     /// Whether it costs nothing, whatever it uses: that is priced so, as no missing price is.
@@ -69,7 +74,7 @@ impl Quoted {
 pub struct QuotedCall {
     /// Its price.
     pub quoted: Quoted,
-    /// SHA-256 of the body as it came.
+    /// The hash of the route and the body as it came.
     pub request: RequestHash,
     pub(super) body: Bytes,
 }
@@ -84,10 +89,18 @@ impl Deref for QuotedCall {
 
 /// A request's body, read as far as its price and its way upstream depend on it.
 #[derive(Debug)]
-pub(super) struct Indexed<'a>(Object<'a>);
+pub(super) struct Indexed<'a> {
+    route: Route,
+    object: Object<'a>,
+}
+
+/// What a hold is bound to: the same body is another request on another route (rule 9).
+pub(super) fn request_hash(route: Route, body: &[u8]) -> RequestHash {
+    RequestHash::from_bytes(receipt::request_sha256(route, body))
+}
 
 impl<'a> Indexed<'a> {
-    pub(super) fn read(body: &'a [u8]) -> Result<Self, Refusal> {
+    pub(super) fn read(route: Route, body: &'a [u8]) -> Result<Self, Refusal> {
         let limits = Limits {
             depth_max: REQUEST_DEPTH_MAX,
             bytes_max: body.len(),
@@ -96,12 +109,12 @@ impl<'a> Indexed<'a> {
             param: None,
             message: format!("The request body cannot be read: {error}."),
         })?;
-        Ok(Self(object))
+        Ok(Self { route, object })
     }
 
     /// Prices the request by one price table.
     pub(super) fn quote(&self, router: &Router, terms: &Terms) -> Result<Quoted, Refusal> {
-        let object = &self.0;
+        let (route, object) = (self.route, &self.object);
         let model = object.text_of("model").ok().flatten();
         let model = model.ok_or_else(|| Refusal::BadRequest {
             param: Some("model".to_owned()),
@@ -112,7 +125,10 @@ impl<'a> Indexed<'a> {
             .endpoint(&model)
             .cloned()
             .ok_or_else(|| Refusal::UnknownModel(model.into_owned()))?;
-        let mut shape = RequestShape::read(object)?;
+        if !endpoint.speaks(route) {
+            return Err(elsewhere(route, &endpoint));
+        }
+        let mut shape = RequestShape::read(route, object)?;
         shape.count_text(endpoint.model.tokenizer, object);
         let quote = quote(
             &endpoint.model.price,
@@ -136,6 +152,7 @@ impl<'a> Indexed<'a> {
             });
         }
         Ok(Quoted {
+            route,
             ceiling_usd: quote.ceiling,
             ceiling,
             stream: shape.stream,
@@ -159,20 +176,36 @@ impl<'a> Indexed<'a> {
     /// The caller's body with only these members spliced (rule 10): the upstream's own model id, the
     /// output cap that the quote relies on, and the usage chunk that the bill relies on.
     fn upstream_body(&self, quoted: &Quoted) -> Result<Bytes, Refusal> {
-        let (object, endpoint) = (&self.0, &quoted.endpoint);
+        let (object, endpoint) = (&self.object, &quoted.endpoint);
         let internal = |_| Refusal::Internal;
         let mut splice = Splice::new(object);
         if endpoint.upstream_id() != endpoint.model.id {
             let id = serde_json::to_string(endpoint.upstream_id()).map_err(internal)?;
             splice.set("model", id);
         }
-        if let Some(cap) = quoted.quote.impose_max_tokens {
-            splice.set("max_tokens", cap.to_string());
+        let limit = self.route.output_limit();
+        if let (Some(member), Some(cap)) = (limit, quoted.quote.impose_max_tokens) {
+            splice.set(member, cap.to_string());
         }
-        if quoted.stream && !quoted.usage_wanted {
+        if quoted.stream && !quoted.usage_wanted && self.route.asks_for_usage() {
             splice.set("stream_options", with_usage(object.raw("stream_options"))?);
         }
         Ok(splice.finish().into())
+    }
+}
+
+/// The refusal of a model that answers, but not on this route.
+fn elsewhere(route: Route, endpoint: &Endpoint) -> Refusal {
+    let paths = endpoint.model.routes.iter().map(|route| route.path());
+    let paths: Vec<&str> = paths.collect();
+    Refusal::BadRequest {
+        param: Some("model".to_owned()),
+        message: format!(
+            "The model {:?} does not answer on {} but on {}.",
+            endpoint.model.id,
+            route.path(),
+            paths.join(", ")
+        ),
     }
 }
 

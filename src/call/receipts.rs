@@ -2,7 +2,7 @@
 
 use crate::clock::now_ms;
 use crate::ledger::{self, CallId, CallState, Event, Ledger, Work};
-use crate::metering::Usage;
+use crate::metering::{Route, Usage};
 use crate::money::{Pusd, Units};
 use crate::protocol::Network;
 use crate::protocol::receipt::{
@@ -101,6 +101,7 @@ fn body(state: &CallState, at_ms: u64) -> Option<ReceiptBody> {
         asset_decimals: hold.asset_decimals,
         request_sha256: Hash(B256::from(*hold.request.as_bytes())),
         model: hold.model.clone(),
+        route: (hold.route != Route::Chat).then_some(hold.route),
         answered_by: AnsweredBy {
             model: answered.unwrap_or_else(|| hold.model.clone()),
             endpoint: hold.endpoint.clone(),

@@ -1,16 +1,18 @@
 //! What happens to an event stream on its way down: usage is read, and the event that carries it
 //! waits for the bill. Pure: bytes in, bytes out.
 
-use crate::json::JsonError;
+use crate::json::{JsonError, Limits, Object, Splice};
 use crate::metering::{
-    Dialect, Reading, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members,
+    Dialect, Reading, Route, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members,
 };
 use crate::router::UpstreamFailure;
 use bytes::Bytes;
+use serde_json::json;
 
 /// The state of one stream being passed on.
 #[derive(Debug)]
 pub(super) struct StreamRelay {
+    route: Route,
     scanner: SseScanner,
     meter: StreamMeter,
     /// Whether the caller asked for usage; if not, the chunk that was asked for on its behalf is taken out.
@@ -33,6 +35,7 @@ pub(super) struct StreamRelay {
 /// How a stream ended, with the bytes that go out once the bill is known.
 #[derive(Debug)]
 pub(super) struct Ending {
+    route: Route,
     /// What the provider said it used.
     pub(super) reading: Reading,
     /// Whether the provider ended the stream itself, and well.
@@ -44,8 +47,14 @@ pub(super) struct Ending {
 }
 
 impl StreamRelay {
-    pub(super) fn new(dialect: Dialect, usage_wanted: bool, bytes_max: usize) -> Self {
+    pub(super) fn new(
+        route: Route,
+        dialect: Dialect,
+        usage_wanted: bool,
+        bytes_max: usize,
+    ) -> Self {
         Self {
+            route,
             scanner: SseScanner::default(),
             meter: StreamMeter::new(dialect),
             usage_wanted,
@@ -108,6 +117,7 @@ impl StreamRelay {
         let reading = self.meter.reading();
         let unfinished = reading.flags.contains(&UsageFlag::Unfinished);
         Ending {
+            route: self.route,
             reading,
             complete: (self.done || !unfinished) && !self.failed && self.cut.is_none(),
             failed: self.failed,
@@ -148,7 +158,11 @@ impl StreamRelay {
             }
             Seen::Done => self.ending.extend_from_slice(&event.raw),
             _ if self.done => self.ending.extend_from_slice(&event.raw),
-            _ => self.ready.extend_from_slice(&event.raw),
+            _ => {
+                let own = !self.usage_wanted && self.route.asks_for_usage();
+                let bare = own.then(|| without_null_usage(&event)).flatten();
+                self.ready.extend(bare.unwrap_or(event.raw));
+            }
         }
     }
 }
@@ -174,17 +188,53 @@ impl Ending {
             || "the upstream ended its stream without finishing".to_owned(),
             ToString::to_string,
         );
-        let error = serde_json::json!({"error": {
-            "message": format!("{why}; what was delivered is billed"),
-            "type": "server_error",
-            "param": null,
-            "code": match self.cut {
-                Some(UpstreamFailure::Ended(_)) => "out_of_time",
-                _ => "upstream_cut",
-            },
-        }});
-        format!("data: {error}\n\n").into_bytes()
+        let message = format!("{why}; what was delivered is billed");
+        let code = match self.cut {
+            Some(UpstreamFailure::Ended(_)) => "out_of_time",
+            _ => "upstream_cut",
+        };
+        error_event(self.route, code, &message)
     }
+}
+
+/// An error in the middle of a stream, as the route's own clients read it.
+fn error_event(route: Route, code: &str, message: &str) -> Vec<u8> {
+    let text = match route {
+        Route::Messages => {
+            let error = json!({"type": "api_error", "code": code, "message": message});
+            format!(
+                "event: error\ndata: {}\n\n",
+                json!({"type": "error", "error": error})
+            )
+        }
+        Route::Responses => {
+            let error = json!({"type": "error", "code": code, "message": message, "param": null});
+            format!("event: error\ndata: {error}\n\n")
+        }
+        Route::Chat | Route::Completions | Route::Embeddings => {
+            let error = json!({"error": {
+                "message": message, "type": "server_error", "param": null, "code": code,
+            }});
+            format!("data: {error}\n\n")
+        }
+    };
+    text.into_bytes()
+}
+
+/// The event without the `usage: null` that chunks carry where usage was asked for; `None` when it has
+/// none.
+fn without_null_usage(event: &SseEvent) -> Option<Vec<u8>> {
+    let data = event
+        .data
+        .as_deref()
+        .filter(|data| data.contains("\"usage\""))?;
+    let object = Object::parse(data.as_bytes(), &Limits::default()).ok()?;
+    if object.raw("usage") != Some("null") {
+        return None;
+    }
+    let mut splice = Splice::new(&object);
+    splice.remove("usage");
+    Some([b"data: ".as_slice(), &splice.finish(), b"\n\n"].concat())
 }
 
 fn with_members(event: &SseEvent, members: &[(&str, String)]) -> Result<Vec<u8>, JsonError> {

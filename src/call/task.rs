@@ -14,7 +14,7 @@ use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
     CallId, CallState, ChannelState, Event, LedgerError, SettleWhen, Takes, VoidReason,
 };
-use crate::metering::meter_whole;
+use crate::metering::{Dialect, meter_whole};
 use crate::payment::{PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
 use crate::protocol::x402;
@@ -93,10 +93,11 @@ impl Task {
         pass(Failpoint::Forward);
         let sent = Instant::now();
         let limit = Limit::of(sent, self.call.endpoint.call_timeout, self.settle_by);
-        let answer = self
-            .call
-            .endpoint
-            .send(self.headers.clone(), self.call.body.clone());
+        let answer = self.call.endpoint.send(
+            self.call.route,
+            self.headers.clone(),
+            self.call.body.clone(),
+        );
         let answer = match limit.within(answer).await.and_then(|answer| answer) {
             Ok(answer) if answer.is_event_stream == self.call.stream => answer,
             Ok(_) => {
@@ -155,7 +156,7 @@ impl Task {
             Ok(body) => body,
             Err(failure) => return self.void(known, failure).await,
         };
-        let reading = meter_whole(self.call.endpoint.model.dialect, &body);
+        let reading = meter_whole(self.dialect(), &body);
         if reading.error || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
             let message = "a success status with an error or no JSON in it";
             return self
@@ -188,9 +189,13 @@ impl Task {
         (sent, limit): (Instant, Limit),
     ) -> Ended {
         let mut upstream = answer.body;
-        let dialect = self.call.endpoint.model.dialect;
         let bytes_max = self.shared.answer_bytes_max;
-        let mut relay = StreamRelay::new(dialect, self.call.usage_wanted, bytes_max);
+        let mut relay = StreamRelay::new(
+            self.call.route,
+            self.dialect(),
+            self.call.usage_wanted,
+            bytes_max,
+        );
         while !relay.begun() {
             relay.take(limit.next(&mut upstream).await);
             if let Some(failure) = relay.failure().filter(|_| !relay.begun()) {
@@ -247,6 +252,11 @@ impl Task {
         }
         self.running.push(captured.rest);
         self.close(captured.charged).await
+    }
+
+    /// How the answer says what it used.
+    fn dialect(&self) -> Dialect {
+        self.call.route.dialect(self.call.endpoint.model.dialect)
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by

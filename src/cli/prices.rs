@@ -1,11 +1,8 @@
 use super::{Failure, emit};
 use crate::pricing::PriceText;
-use crate::pricing::litellm::{ImportedRow, PriceMap};
+use crate::pricing::litellm::{ImportedRow, PINNED, PriceMap};
 use serde::Serialize;
 use std::path::PathBuf;
-
-/// The pinned copy of LiteLLM's price map; its notice lies beside it.
-const PINNED: &str = include_str!("../../prices/litellm.json");
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

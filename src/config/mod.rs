@@ -8,6 +8,7 @@ mod reader;
 mod remarks;
 mod secret;
 mod sections;
+mod template;
 
 pub use merge::overlay;
 pub use rails::{ChannelsConfig, ContractsConfig, ExposureConfig, RailKind, SettlerConfig};

@@ -84,6 +84,15 @@ impl<'a> Reader<'a> {
         self.table.contains_key(key)
     }
 
+    /// Takes over the members of `defaults` that are not there.
+    pub(super) fn fill(&mut self, defaults: &Table) {
+        for (key, value) in defaults {
+            self.table
+                .entry(key.clone())
+                .or_insert_with(|| value.clone());
+        }
+    }
+
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.seen.insert(key.to_owned());
         self.table.get(key).cloned()

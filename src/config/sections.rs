@@ -3,11 +3,14 @@
 use super::Secret;
 use super::rails::{self, RailKind};
 use super::reader::{Mistake, Reader};
+use super::template;
 use crate::ledger::SettleWhen;
-use crate::metering::Dialect;
+use crate::metering::{Dialect, Route};
 use crate::money::{AssetDecimals, Units};
+use crate::pricing::litellm::{self, ImportedRow};
 use crate::pricing::{PriceRow, PriceText, Tokenizer, lint};
 use alloy::primitives::Address;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -238,7 +241,9 @@ pub struct UpstreamConfig {
     pub base_url: String,
     /// How it reports usage.
     pub dialect: Dialect,
-    /// Its API key, sent as a bearer token.
+    /// The routes it speaks itself, and where.
+    pub routes: BTreeMap<Route, String>,
+    /// Its API key: sent as a bearer token, to Anthropic's Messages as it asks for.
     pub key: Option<Secret>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
@@ -261,24 +266,27 @@ impl UpstreamConfig {
     }
 
     fn read(mut r: Reader<'_>, mistakes: &mut Vec<Mistake>) -> Self {
+        template::fill(&mut r);
         let base_url = http_url(&mut r, "base_url").unwrap_or_default();
         if base_url.is_empty() {
             r.wrong(
                 "base_url",
-                "is required, for example base_url = \"https://api.deepseek.com/v1\"",
+                "is required, for example base_url = \"https://api.deepseek.com/v1\", or template = \"deepseek\"",
             );
         }
+        let base_url = base_url.trim_end_matches('/').to_owned();
         let dialect = r.parsed(
             "dialect",
             Dialect::OpenAi,
             "a usage dialect such as \"openai\" or \"deepseek\"",
         );
+        let routes = urls(&mut r, &base_url, mistakes);
         let millis = |r: &mut Reader<'_>, key: &str, default: u64| {
             Duration::from_millis(r.number(key, default, 1..=3_600_000))
         };
         let config = Self {
             name: r.required_text("name", "deepseek"),
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url,
             dialect,
             key: r.secret("key"),
             connect_timeout: millis(&mut r, "connect_timeout_ms", 5_000),
@@ -292,9 +300,10 @@ impl UpstreamConfig {
                 }
                 models
                     .into_iter()
-                    .filter_map(|m| ModelConfig::read(m, dialect, mistakes))
+                    .filter_map(|m| ModelConfig::read(m, dialect, &routes, mistakes))
                     .collect()
             },
+            routes,
         };
         mistakes.extend(r.finish());
         config
@@ -308,6 +317,8 @@ pub struct ModelConfig {
     pub id: String,
     /// The id that the upstream knows it by, when it is another.
     pub upstream_id: Option<String>,
+    /// The routes it answers on.
+    pub routes: BTreeSet<Route>,
     /// How this model reports usage.
     pub dialect: Dialect,
     /// Its context length in tokens, when known.
@@ -327,10 +338,17 @@ impl ModelConfig {
     fn read(
         mut r: Reader<'_>,
         upstream_dialect: Dialect,
+        upstream_routes: &BTreeMap<Route, String>,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Self> {
-        let price = price(&mut r);
-        let context = r.number("context_tokens", 0, 0..=1 << 40);
+        let listed = listed(&mut r);
+        let price = match &listed {
+            Some(listed) if !r.has("price") => Some(listed.row.clone()),
+            None if r.has("litellm") && !r.has("price") => None,
+            _ => price(&mut r),
+        };
+        let context = listed.as_ref().and_then(|row| row.context_tokens);
+        let context = r.number("context_tokens", context.unwrap_or(0), 0..=1 << 40);
         let output_cap = r.number("output_cap", 1024, 1..=1 << 32);
         let id = r.required_text("id", "deepseek/deepseek-v3.2");
         let upstream_id = r.text("upstream_id");
@@ -339,7 +357,24 @@ impl ModelConfig {
             upstream_dialect,
             "a usage dialect such as \"openai\"",
         );
-        let output_max = r.number("output_max", output_cap.max(8192), 1..=1 << 32);
+        let routes = match routes(&mut r) {
+            Some(routes) => routes,
+            None => upstream_routes.keys().copied().collect(),
+        };
+        if let Some(route) = routes
+            .iter()
+            .find(|route| !upstream_routes.contains_key(route))
+        {
+            r.wrong(
+                "routes",
+                format!(
+                    "the upstream's own routes do not have {route:?}",
+                    route = route.name()
+                ),
+            );
+        }
+        let output_max = listed.and_then(|row| row.max_output_tokens).unwrap_or(8192);
+        let output_max = r.number("output_max", output_cap.max(output_max), 1..=1 << 32);
         let tokenizer = r.parsed(
             "tokenizer",
             Tokenizer::Bytes,
@@ -352,6 +387,7 @@ impl ModelConfig {
         Some(Self {
             id,
             upstream_id,
+            routes,
             dialect,
             context_tokens: (context > 0).then_some(context),
             output_cap,
@@ -360,6 +396,48 @@ impl ModelConfig {
             price: price?,
         })
     }
+}
+
+/// The routes that `routes` names; `None` when it is absent.
+fn routes(r: &mut Reader<'_>) -> Option<BTreeSet<Route>> {
+    let names = r.texts("routes")?;
+    let read: Result<BTreeSet<Route>, _> = names.iter().map(|name| name.parse()).collect();
+    if read.as_ref().map_or(true, BTreeSet::is_empty) {
+        let known: Vec<&str> = Route::ALL.iter().map(|route| route.name()).collect();
+        r.wrong(
+            "routes",
+            format!("must be a list of some of {}", known.join(", ")),
+        );
+    }
+    read.ok()
+}
+
+/// Where the upstream answers each of its routes: below its base URL, unless `urls` says otherwise.
+fn urls(
+    r: &mut Reader<'_>,
+    base_url: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> BTreeMap<Route, String> {
+    let routes = routes(r).unwrap_or_else(|| BTreeSet::from([Route::Chat]));
+    let mut own = r.table("urls");
+    let mut url = |route: Route| {
+        let below = route.path().trim_start_matches("/v1");
+        http_url(&mut own, route.name()).unwrap_or_else(|| format!("{base_url}{below}"))
+    };
+    let urls = routes
+        .into_iter()
+        .map(|route| (route, url(route)))
+        .collect();
+    mistakes.extend(own.finish());
+    urls
+}
+
+/// What LiteLLM's map says of a model that names its row there.
+fn listed(r: &mut Reader<'_>) -> Option<ImportedRow> {
+    let key = r.text("litellm")?;
+    litellm::pinned(&key)
+        .map_err(|error| r.wrong("litellm", error.to_string()))
+        .ok()
 }
 
 fn price(r: &mut Reader<'_>) -> Option<PriceRow> {

@@ -25,3 +25,137 @@ fn every_mistake_is_told_at_once_with_its_path() {
         assert!(paths.contains(&path), "{path} is not among {paths:?}");
     }
 }
+
+/// A configuration with nothing wrong but for what its upstreams say.
+fn with_upstreams(upstreams: &str) -> Result<Config, ConfigError> {
+    let text = format!(
+        r#"
+[chain]
+rpc_url = "http://127.0.0.1:8545"
+chain_id = 84532
+[asset]
+address = "0x036cbd53842c5426634e7929541ec2318f3dcf7e"
+name = "USDC"
+version = "2"
+[payment]
+pay_to = "0x1111111111111111111111111111111111111111"
+relayer_key = {{ env = "KEY" }}
+receipt_key = {{ env = "KEY" }}
+{upstreams}"#
+    );
+    let environment = |name: &str| match name {
+        "KEY" => Some("11".repeat(32)),
+        name => name.ends_with("_API_KEY").then(|| "the key".to_owned()),
+    };
+    Config::from_table(text.parse().expect("TOML"), &environment)
+}
+
+#[test]
+fn every_template_is_a_whole_upstream_but_for_its_models() {
+    let names = [
+        "openrouter",
+        "deepseek",
+        "moonshot",
+        "zai",
+        "minimax",
+        "alibaba",
+        "anthropic",
+        "openai",
+        "gemini",
+        "xai",
+        "mistral",
+        "groq",
+        "together",
+        "fireworks",
+        "deepinfra",
+        "vllm",
+        "llama.cpp",
+    ];
+    for name in names {
+        let config = with_upstreams(&format!(
+            "[[upstream]]\ntemplate = \"{name}\"\n[[upstream.model]]\nid = \"m\"\nprice = {{ prompt = \"1\", completion = \"2\" }}"
+        ));
+        let config = config.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let upstream = config.upstreams.first().expect("an upstream");
+        assert_eq!(upstream.name, name);
+        let local = upstream.base_url.starts_with("http://127.0.0.1:");
+        assert!(local || upstream.base_url.starts_with("https://"), "{name}");
+        assert_eq!(upstream.key.is_some(), !local, "{name}");
+        assert!(!upstream.routes.is_empty(), "{name}");
+        let own_dialect = upstream.dialect.name() == name;
+        assert!(own_dialect || local, "{name}: {}", upstream.dialect);
+    }
+}
+
+#[test]
+fn what_a_configuration_says_goes_before_its_template() {
+    let config = with_upstreams(
+        r#"[[upstream]]
+template = "deepseek"
+name = "mine"
+base_url = "https://relay.example/v1/"
+urls = { messages = "https://relay.example/m" }
+[[upstream.model]]
+id = "deepseek/deepseek-chat"
+litellm = "deepseek/deepseek-chat"
+routes = ["messages"]"#,
+    )
+    .expect("a configuration");
+    let upstream = config.upstreams.first().expect("an upstream");
+    assert_eq!(upstream.name, "mine");
+    let urls: Vec<&str> = upstream.routes.values().map(String::as_str).collect();
+    assert_eq!(
+        urls,
+        [
+            "https://relay.example/v1/chat/completions",
+            "https://relay.example/m"
+        ]
+    );
+    let model = upstream.models.first().expect("a model");
+    assert_eq!(
+        model
+            .routes
+            .iter()
+            .map(|route| route.name())
+            .collect::<Vec<_>>(),
+        ["messages"]
+    );
+    assert!(!model.price.is_free() && model.context_tokens.is_some());
+}
+
+#[test]
+fn mistakes_in_routes_and_templates_are_named() {
+    let upstream = |lines: &str, model: &str| {
+        let text = format!(
+            "[[upstream]]\nname = \"u\"\nbase_url = \"http://u/v1\"\n{lines}\n[[upstream.model]]\nid = \"m\"\n{model}"
+        );
+        match with_upstreams(&text) {
+            Err(ConfigError::Mistakes(mistakes)) => mistakes.into_iter().map(|m| m.path).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let price = "price = { prompt = \"1\", completion = \"2\" }";
+    let expect = |lines: &str, model: &str, path: &str| {
+        let paths: Vec<String> = upstream(lines, model);
+        assert_eq!(paths, [path], "{lines} {model}");
+    };
+    expect("template = \"nobody\"", price, "upstream[0].template");
+    expect("routes = [\"voice\"]", price, "upstream[0].routes");
+    expect("routes = []", price, "upstream[0].routes");
+    expect(
+        "urls = { messages = \"http://u\" }",
+        price,
+        "upstream[0].urls.messages",
+    );
+    expect("urls = { chat = \"u\" }", price, "upstream[0].urls.chat");
+    expect(
+        "",
+        &format!("{price}\nroutes = [\"messages\"]"),
+        "upstream[0].model[0].routes",
+    );
+    expect(
+        "",
+        "litellm = \"nobody/nothing\"",
+        "upstream[0].model[0].litellm",
+    );
+}

@@ -1,6 +1,7 @@
 //! The challenges that were printed: each kind once, as long as its price is in force.
 
 use crate::call::Quoted;
+use crate::metering::Route;
 use crate::payment::Wish;
 use crate::protocol::HeaderError;
 use crate::protocol::x402::Blank;
@@ -8,7 +9,7 @@ use crate::router::Endpoint;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-/// Blanks by kind; there are as many kinds as models, times the wishes, times two.
+/// Blanks by kind; there are as many kinds as models, times their routes, times the wishes, times two.
 #[derive(Debug, Default)]
 pub(super) struct Blanks(RwLock<HashMap<Kind, Kept>>);
 
@@ -17,6 +18,7 @@ pub(super) struct Blanks(RwLock<HashMap<Kind, Kept>>);
 struct Kind {
     /// The endpoint's place in memory: another price is another endpoint.
     endpoint: usize,
+    route: Route,
     stream: bool,
     wish: Wish,
 }
@@ -38,6 +40,7 @@ impl Blanks {
     ) -> Result<Arc<Blank>, HeaderError> {
         let kind = Kind {
             endpoint: Arc::as_ptr(&call.endpoint).addr(),
+            route: call.route,
             stream: call.stream,
             wish,
         };

@@ -1,6 +1,5 @@
 //! The 402 that every published client can pay: the version 2 header and the version 1 body.
 
-use super::chat::PATH;
 use super::{ApiError, App};
 use crate::call::Quoted;
 use crate::config::RailKind;
@@ -24,7 +23,7 @@ impl App {
         channel: Option<&ChannelState>,
     ) -> Response {
         let rails = self.inner.desk.rails();
-        let offers = || rails.offers(call.ceiling, call.price_row(), wish);
+        let offers = || rails.offers(call.ceiling, &call.price_row(), wish);
         if *refusal == PaymentRefusal::PaymentRequired {
             let blank = self.inner.blanks.of(call, wish, || {
                 let required = self.required(call, refusal, offers());
@@ -51,9 +50,10 @@ impl App {
             x402_version: 2,
             error: Some(refusal.reason().to_owned()),
             resource: ResourceInfo {
-                url: format!("{}{PATH}", self.inner.origin),
+                url: format!("{}{}", self.inner.origin, call.route.path()),
                 description: Some(format!(
-                    "One chat completion of {model}; unused money becomes your credit"
+                    "One {} of {model}; unused money becomes your credit",
+                    call.route.call()
                 )),
                 mime_type: Some(mime_type(call).to_owned()),
                 service_name: Some("Groat".to_owned()),

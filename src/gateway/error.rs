@@ -1,15 +1,17 @@
-//! Errors in the shape that OpenAI's clients read.
+//! Errors in the shape that the route's clients read: OpenAI's, or Anthropic's.
 
+use crate::metering::Route;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
-/// An error answer: OpenAI's `{"error": {message, type, param, code}}` with a fixed status.
+/// An error answer with a fixed status: OpenAI's `{"error": {message, type, param, code}}`, or
+/// Anthropic's `{"type": "error", "error": {type, message}}` with the code beside it.
 #[derive(Debug, Clone)]
 pub(super) struct ApiError {
+    route: Route,
     status: StatusCode,
-    kind: &'static str,
     code: &'static str,
     message: String,
     param: Option<String>,
@@ -18,21 +20,20 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let kind = match status {
-            StatusCode::UNAUTHORIZED => "authentication_error",
-            StatusCode::PAYMENT_REQUIRED => "payment_error",
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            status if status.is_client_error() => "invalid_request_error",
-            _ => "server_error",
-        };
         Self {
+            route: Route::default(),
             status,
-            kind,
             code,
             message: message.into(),
             param: None,
             retry_after: None,
         }
+    }
+
+    /// The same as this route's clients read it.
+    pub(super) fn on(mut self, route: Route) -> Self {
+        self.route = route;
+        self
     }
 
     pub(super) fn param(mut self, param: Option<String>) -> Self {
@@ -47,12 +48,37 @@ impl ApiError {
 
     /// The body alone, for answers that add headers or members of their own.
     pub(super) fn body(&self) -> serde_json::Value {
-        json!({"error": {
-            "message": self.message,
-            "type": self.kind,
-            "param": self.param,
-            "code": self.code,
-        }})
+        let kind = kind(self.route, self.status);
+        match self.route {
+            Route::Messages => json!({"type": "error", "error": {
+                "type": kind,
+                "message": self.message,
+                "code": self.code,
+            }}),
+            _ => json!({"error": {
+                "message": self.message,
+                "type": kind,
+                "param": self.param,
+                "code": self.code,
+            }}),
+        }
+    }
+}
+
+/// The word for a status in an error's `type`.
+fn kind(route: Route, status: StatusCode) -> &'static str {
+    match (route, status) {
+        (_, StatusCode::UNAUTHORIZED) => "authentication_error",
+        (Route::Messages, StatusCode::PAYMENT_REQUIRED) => "billing_error",
+        (_, StatusCode::PAYMENT_REQUIRED) => "payment_error",
+        (Route::Messages, StatusCode::NOT_FOUND) => "not_found_error",
+        (Route::Messages, StatusCode::PAYLOAD_TOO_LARGE) => "request_too_large",
+        (Route::Messages, StatusCode::GATEWAY_TIMEOUT) => "timeout_error",
+        (Route::Messages, StatusCode::SERVICE_UNAVAILABLE) => "overloaded_error",
+        (_, StatusCode::TOO_MANY_REQUESTS) => "rate_limit_error",
+        (_, status) if status.is_client_error() => "invalid_request_error",
+        (Route::Messages, _) => "api_error",
+        _ => "server_error",
     }
 }
 

@@ -5,9 +5,9 @@ mod admin;
 mod blanks;
 mod challenge;
 mod channels;
-mod chat;
 mod error;
 mod ops;
+mod paid;
 mod refusal;
 mod serve;
 mod sign_in;
@@ -85,11 +85,7 @@ impl App {
 
     /// All routes.
     pub fn routes(self) -> Router {
-        Router::new()
-            .route(
-                "/v1/chat/completions",
-                post(chat::complete).get(chat::probe),
-            )
+        paid::routes()
             .route("/v1/models", get(ops::models))
             .route("/v1/receipts/{call}", get(accounts::receipt))
             .route("/v1/credits", get(accounts::credits))
@@ -132,6 +128,10 @@ fn cors() -> CorsLayer {
         "x-title",
         "http-referer",
         "x-session-id",
+        "x-api-key",
+        "anthropic-version",
+        "anthropic-beta",
+        "anthropic-dangerous-direct-browser-access",
     ]);
     allowed.extend(STAINLESS.iter().map(|name| HeaderName::from_static(name)));
     allowed.extend([
@@ -154,9 +154,10 @@ fn cors() -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// Headers that OpenAI's SDKs add to every request.
-const STAINLESS: [&str; 8] = [
+/// Headers that OpenAI's and Anthropic's SDKs add to every request.
+const STAINLESS: [&str; 9] = [
     "x-stainless-arch",
+    "x-stainless-helper",
     "x-stainless-lang",
     "x-stainless-os",
     "x-stainless-package-version",
@@ -170,7 +171,7 @@ async fn not_found() -> impl IntoResponse {
     ApiError::new(
         StatusCode::NOT_FOUND,
         "not_found",
-        "There is no such route. Calls go to POST /v1/chat/completions; GET /v1/models lists the models.",
+        "There is no such route. Calls go to POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses or /v1/messages; GET /v1/models lists the models.",
     )
 }
 

@@ -1,9 +1,10 @@
 //! Each refusal with its fixed status and body, in the caller's own dialect.
 
-use super::chat::Asked;
+use super::paid::Asked;
 use super::{ApiError, App};
 use crate::call::Refusal;
 use crate::ledger::ChannelState;
+use crate::metering::Route;
 use crate::payment::Wish;
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
@@ -18,15 +19,16 @@ impl App {
     /// Answers a refusal. A payment that is not good gets a fresh challenge for what was asked.
     pub(super) fn refused(&self, refusal: &Refusal, asked: Option<&Asked>) -> Response {
         self.inner.metrics.refused(name(refusal));
+        let route = asked.map_or(Route::default(), |asked| asked.route);
         let error = match refusal {
             Refusal::Payment(reason) => return self.challenge_again(reason, asked, None),
             Refusal::Channel { reason, state } => {
                 return self.challenge_again(reason, asked, Some(state));
             }
             Refusal::SettlementFailed { reason, payer, version } => {
-                return self.settlement_failed(reason, *payer, *version);
+                return self.settlement_failed(route, reason, (*payer, *version));
             }
-            Refusal::Upstream(failure) => return upstream(failure),
+            Refusal::Upstream(failure) => return upstream(route, failure),
             Refusal::BadRequest { param, message } => {
                 ApiError::new(StatusCode::BAD_REQUEST, name(refusal), message).param(param.clone())
             }
@@ -90,7 +92,7 @@ impl App {
                 "This gateway failed. If the payment was taken, sending the same request with the same payment tells what became of it.",
             ),
         };
-        error.into_response()
+        error.on(route).into_response()
     }
 
     fn challenge_again(
@@ -99,8 +101,10 @@ impl App {
         asked: Option<&Asked>,
         channel: Option<&ChannelState>,
     ) -> Response {
+        let route = asked.map_or(Route::default(), |asked| asked.route);
         let plain = || {
             ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment", reason.to_string())
+                .on(route)
                 .into_response()
         };
         let Some(asked) = asked else { return plain() };
@@ -112,23 +116,28 @@ impl App {
             prepaid,
             ..asked.wish
         };
-        match self.inner.desk.quote(&asked.body) {
+        match self.inner.desk.quote(asked.route, &asked.body) {
             Ok(call) if call.is_free() => plain(),
             Ok(call) => self.challenge(&call, wish, reason, channel),
             Err(Refusal::Payment(_)) => plain(),
-            Err(other) => self.refused(&other, None),
+            Err(other) => self.refused(&other, Some(asked)),
         }
     }
 
     /// A settlement that failed: 402 with the payment response and without offers (x402 HTTP transport).
-    fn settlement_failed(&self, reason: &str, payer: Address, version: Version) -> Response {
+    fn settlement_failed(
+        &self,
+        route: Route,
+        reason: &str,
+        (payer, version): (Address, Version),
+    ) -> Response {
         let rails = self.inner.desk.rails();
         let mut failed = rails.settle_response(payer, Err(settlement_reason(reason)), version);
         failed.error_message = Some(reason.to_owned());
         let failed = failed.to_header();
         let message = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
         let error = ApiError::new(StatusCode::PAYMENT_REQUIRED, "settlement_failed", message);
-        let mut response = error.into_response();
+        let mut response = error.on(route).into_response();
         if let Some(value) = failed
             .ok()
             .and_then(|value| HeaderValue::try_from(value).ok())
@@ -173,11 +182,12 @@ fn name(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// An upstream's failure in OpenAI's shape. Its 402 and 401 are our unpaid bill and our key: 503.
-fn upstream(failure: &UpstreamFailure) -> Response {
+/// An upstream's failure in the route's own shape. Its 402 and 401 are our unpaid bill and our key: 503.
+fn upstream(route: Route, failure: &UpstreamFailure) -> Response {
     let nothing = "Nothing was charged; what was already paid is your credit.";
-    let error =
-        |status, code, message: &str| ApiError::new(status, code, format!("{message} {nothing}"));
+    let error = |status, code, message: &str| {
+        ApiError::new(status, code, format!("{message} {nothing}")).on(route)
+    };
     let (status, body, retry_after) = match failure {
         UpstreamFailure::Refused {
             status,

@@ -34,6 +34,8 @@ pub(super) struct Collector {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Took {
     pub(super) usage: bool,
+    /// The usage stands in the head of a message, before any of its content.
+    pub(super) head: bool,
     /// The usage is all there is: a chunk with no choices and no event type.
     pub(super) usage_only: bool,
     pub(super) text: bool,
@@ -76,6 +78,7 @@ impl Collector {
         let removable = matches!(usage_at, Some("usage" | "x_groq.usage"));
         Took {
             usage: usage_at.is_some(),
+            head: usage_at == Some("message.usage"),
             usage_only: removable && typed.is_none() && !text && has_no_choices(object),
             text,
             error,

@@ -42,6 +42,7 @@ mod cost;
 mod dialect;
 mod members;
 mod normal;
+mod route;
 mod spec;
 mod sse;
 mod stream;
@@ -51,6 +52,7 @@ mod usage;
 
 pub use dialect::{Dialect, UnknownDialect};
 pub use members::with_usage_members;
+pub use route::{Route, UnknownRoute};
 pub use sse::{SseEvent, SseScanner};
 pub use stream::{Seen, StreamMeter};
 pub use usage::{Reading, Usage, UsageFault, UsageFlag};

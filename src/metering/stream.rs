@@ -9,7 +9,8 @@ pub enum Seen {
     Other,
     /// Delivered text, visible or reasoning or of a tool call.
     Content,
-    /// A usage object next to choices or in an event that clients need.
+    /// A usage object next to choices or in an event that clients need; the head of a message is
+    /// [`Self::Other`], whatever it holds.
     Usage,
     /// A chunk that only carries usage (choices empty or absent): it can be removed.
     UsageOnly,
@@ -63,7 +64,7 @@ impl StreamMeter {
             Seen::Error
         } else if took.usage_only {
             Seen::UsageOnly
-        } else if took.usage {
+        } else if took.usage && !took.head {
             Seen::Usage
         } else if last {
             Seen::Done

@@ -54,7 +54,7 @@ pub(super) fn type_hash<S: SolStruct>() -> B256 {
 }
 
 /// The hash of a message: its type, and a word for each member.
-pub(super) fn struct_hash<const N: usize>(type_hash: B256, words: [B256; N]) -> B256 {
+pub(super) fn struct_hash(type_hash: B256, words: impl IntoIterator<Item = B256>) -> B256 {
     let mut hash = Keccak256::new();
     hash.update(type_hash);
     for word in words {

@@ -1,12 +1,20 @@
 use super::UpstreamFailure;
 use super::headers::passable_answer_headers;
 use crate::config::{ModelConfig, Secret, UpstreamConfig};
+use crate::metering::{Dialect, Route};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// The headers of Anthropic's Messages, and the version of callers that name none.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC_VERSION_DEFAULT: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// The largest body of an upstream's refusal that is read, in bytes.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
@@ -23,8 +31,10 @@ pub struct Endpoint {
     /// How long a whole call may take.
     pub call_timeout: Duration,
     client: reqwest::Client,
-    /// `None` when it is no URL, which no call can reach then.
-    url: Option<reqwest::Url>,
+    /// Where it answers its routes; one that is no URL is reached by no call.
+    urls: BTreeMap<Route, reqwest::Url>,
+    /// Whether its messages take the key as Anthropic's do.
+    key_of_anthropic: bool,
     key: Option<Secret>,
     first_byte_timeout: Duration,
     idle_timeout: Duration,
@@ -62,9 +72,12 @@ impl Endpoint {
             upstream: upstream.name.clone(),
             call_timeout: upstream.call_timeout,
             client,
-            url: format!("{}/chat/completions", upstream.base_url)
-                .parse()
-                .ok(),
+            urls: upstream
+                .routes
+                .iter()
+                .filter_map(|(route, url)| Some((*route, url.parse().ok()?)))
+                .collect(),
+            key_of_anthropic: upstream.dialect == Dialect::Anthropic,
             key: upstream.key.clone(),
             first_byte_timeout: upstream.first_byte_timeout,
             idle_timeout: upstream.idle_timeout,
@@ -76,24 +89,40 @@ impl Endpoint {
         self.model.upstream_id.as_deref().unwrap_or(&self.model.id)
     }
 
-    /// Sends a body and waits for the head of the answer.
+    /// Whether the model answers on a route.
+    pub fn speaks(&self, route: Route) -> bool {
+        self.model.routes.contains(&route)
+    }
+
+    /// The name of its price row in offers of a route, which no other route's offer bears.
+    pub fn price_row_on(&self, route: Route) -> Cow<'_, str> {
+        match route {
+            Route::Chat => Cow::Borrowed(&self.price_row),
+            _ => Cow::Owned(format!("{}.{route}", self.price_row)),
+        }
+    }
+
+    /// Sends a body to a route and waits for the head of the answer.
     ///
     /// Fails with the reason when nothing usable came: then no byte has reached the caller.
     pub async fn send(
         &self,
+        route: Route,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<UpstreamAnswer, UpstreamFailure> {
-        let url = self.url.clone().ok_or(UpstreamFailure::Unreachable)?;
+        let url = self.urls.get(&route).cloned();
+        let url = url.ok_or(UpstreamFailure::Unreachable)?;
+        let named = headers.contains_key(ANTHROPIC_VERSION);
         let mut request = self.client.post(url).headers(headers).body(body);
         request = request
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT_ENCODING, "identity");
-        if let Some(key) = &self.key {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
-                .map_err(|_| UpstreamFailure::Unreachable)?;
-            value.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, value);
+        if route == Route::Messages && !named {
+            request = request.header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_DEFAULT);
+        }
+        if let Some((name, value)) = self.credential(route)? {
+            request = request.header(name, value);
         }
         let answer = timeout(self.first_byte_timeout, request.send())
             .await
@@ -111,6 +140,23 @@ impl Endpoint {
             is_event_stream,
             body: self.bounded(answer),
         })
+    }
+
+    /// The header that carries the key.
+    fn credential(
+        &self,
+        route: Route,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, UpstreamFailure> {
+        let Some(key) = &self.key else {
+            return Ok(None);
+        };
+        let (name, text) = match route {
+            Route::Messages if self.key_of_anthropic => (X_API_KEY, key.reveal().to_owned()),
+            _ => (header::AUTHORIZATION, format!("Bearer {}", key.reveal())),
+        };
+        let mut value = HeaderValue::try_from(text).map_err(|_| UpstreamFailure::Unreachable)?;
+        value.set_sensitive(true);
+        Ok(Some((name, value)))
     }
 
     fn bounded(

@@ -27,6 +27,7 @@ mod loops;
 mod overdraft;
 mod permit2_peer;
 mod real_model;
+mod routes;
 mod rules;
 mod rules_failed;
 mod rules_race;

@@ -2,6 +2,7 @@ use super::{
     CallId, ChannelOnChain, ChannelOpening, ChannelUse, Digest32, Operation, ReplayKey,
     RequestHash, WithdrawalId,
 };
+use crate::metering::Route;
 use crate::money::{AssetDecimals, Pusd, Units};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -188,7 +189,10 @@ pub struct Hold {
     pub request: RequestHash,
     /// The model asked for.
     pub model: String,
-    /// The endpoint asked for (`/v1/chat/completions`, …).
+    /// The route it was sent to; records of earlier versions are all of chat completions.
+    #[serde(default, skip_serializing_if = "is_chat")]
+    pub route: Route,
+    /// The endpoint that answers, by the upstream's name.
     pub endpoint: String,
     /// The price row the quote was made from, as canonical JSON text.
     pub price_row: String,
@@ -217,6 +221,10 @@ pub struct Hold {
     pub stream: bool,
     /// When the hold was made.
     pub at_ms: u64,
+}
+
+fn is_chat(route: &Route) -> bool {
+    *route == Route::Chat
 }
 
 /// A signature that still buys something must not reach a log, so it is left out here.

@@ -4,6 +4,7 @@ use super::{
     Operation, OperationId, OperationKind, ReplayKey, RequestHash, SettleWhen, Takes, Withdrawal,
     WithdrawalId,
 };
+use crate::metering::Route;
 use crate::money::{AssetDecimals, Pusd, Units};
 use crate::protocol::channel::Rule;
 
@@ -44,6 +45,7 @@ pub(crate) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Hold {
         request: RequestHash::from_bytes([7; 32]),
         model: "deepseek-chat".to_owned(),
         endpoint: "/v1/chat/completions".to_owned(),
+        route: Route::Chat,
         price_row: r#"{"input":"280000"}"#.to_owned(),
         price_row_sha256: Digest32::from_bytes([9; 32]),
         markup_bps: 0,

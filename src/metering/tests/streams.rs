@@ -55,7 +55,7 @@ fn the_events_of_messages_and_responses_are_needed_by_their_clients() {
     assert_eq!(
         seen_messages,
         [
-            Seen::Usage,
+            Seen::Other,
             Seen::Content,
             Seen::Usage,
             Seen::Done,

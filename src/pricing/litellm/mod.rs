@@ -14,6 +14,7 @@ use crate::money::{DecimalError, Rate};
 use fields::{Fields, Stated};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A row of the map, in our terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +132,16 @@ impl<'a> PriceMap<'a> {
             notes,
         })
     }
+}
+
+/// The pinned copy of the map that is built in; its notice lies beside it in `prices/`.
+pub const PINNED: &str = include_str!("../../../prices/litellm.json");
+
+/// Reads one row of the pinned copy, which is indexed when it is first asked for.
+pub fn pinned(key: &str) -> Result<ImportedRow, ImportError> {
+    static MAP: LazyLock<Result<PriceMap<'static>, ImportError>> =
+        LazyLock::new(|| PriceMap::parse(PINNED));
+    MAP.as_ref().map_err(Clone::clone)?.import(key)
 }
 
 /// Reads one row of the map; to read many, index it once with [`PriceMap::parse`].

@@ -1,14 +1,14 @@
-//! Top-level members of a chat request.
+//! Top-level members of a request.
 
 use super::ShapeRefusal;
 use crate::json::{self, Limits, Object};
+use crate::metering::Route;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
 /// Members that add cost, or prompt text from elsewhere, that no rate of a row covers.
-const UNPRICED: [&str; 14] = [
+const UNPRICED: [&str; 13] = [
     "audio",
-    "best_of",
     "cached_content",
     "container",
     "conversation",
@@ -23,6 +23,16 @@ const UNPRICED: [&str; 14] = [
     "web_search_options",
 ];
 
+/// The same, on one route: what another route calls by that name is something else.
+const fn unpriced_on(route: Route) -> &'static [&'static str] {
+    match route {
+        Route::Completions => &[],
+        // Answers that are fetched later, and prompts that the provider keeps.
+        Route::Responses => &["best_of", "background", "prompt"],
+        Route::Chat | Route::Embeddings | Route::Messages => &["best_of"],
+    }
+}
+
 /// Members that choose another price than the row's, and the values that do not.
 const AT_ROW_PRICE: [(&str, &[&str]); 2] = [
     (
@@ -33,8 +43,8 @@ const AT_ROW_PRICE: [(&str, &[&str]); 2] = [
 ];
 
 /// Refuses what the price row cannot price. Empty lists and `false` ask for nothing and pass.
-pub(super) fn refuse_unpriced(body: &Object<'_>) -> Result<(), ShapeRefusal> {
-    for key in UNPRICED {
+pub(super) fn refuse_unpriced(route: Route, body: &Object<'_>) -> Result<(), ShapeRefusal> {
+    for key in UNPRICED.iter().chain(unpriced_on(route)).copied() {
         if present(body, key).is_some_and(|raw| raw != "false" && !is_empty_array(raw)) {
             return Err(ShapeRefusal::unpriced(key, key));
         }

@@ -1,35 +1,40 @@
-//! What a chat request asks for, as far as its price depends on it (OpenAI Chat Completions,
-//! `POST /v1/chat/completions`, request body). What has no price is refused by name.
+//! What a request asks for, as far as its price depends on it (the request bodies of OpenAI's Chat
+//! Completions, Completions, Embeddings and Responses, and of Anthropic's Messages). What has no price
+//! is refused by name.
 
 mod content;
 mod members;
+mod messages;
+mod prompts;
+mod responses;
 
 use super::tokens::count_json_tokens;
 use super::{TOKENIZED_BYTES_MAX, Tokenizer};
 use crate::json::Object;
+use crate::metering::Route;
 use members::{count, present, text};
 use serde::Deserialize;
 
 /// The most answers (`n`) that one call may ask for.
 pub const CHOICES_MAX: u64 = 16;
 
-/// The parts of a chat request that its price depends on.
+/// The parts of a request that its price depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestShape {
     /// `model`, as the caller wrote it.
     pub model: String,
     /// The length of the whole body in bytes.
     pub bytes: u64,
-    /// How many messages there are.
+    /// How many messages, items or prompts there are.
     pub messages: u64,
     /// How many tools (and legacy functions) there are.
     pub tools: u64,
     /// The length of `tools` and `functions` in bytes.
     pub tools_bytes: u64,
-    /// The larger of `max_tokens` and `max_completion_tokens`, per choice: upstreams differ in
-    /// which of the two they obey.
+    /// The output limit per choice; of `max_tokens` and `max_completion_tokens` the larger, as upstreams
+    /// differ in which of the two they obey. Of embeddings, 0.
     pub max_tokens: Option<u64>,
-    /// `n`, or 1.
+    /// `n`, or 1, for each prompt.
     pub choices: u64,
     /// `stream`.
     pub stream: bool,
@@ -85,16 +90,19 @@ struct StreamOptions {
 }
 
 impl RequestShape {
-    /// Reads a request body; refuses by name what is malformed or has no price.
-    pub fn read(body: &Object<'_>) -> Result<Self, ShapeRefusal> {
+    /// Reads a request body of a route; refuses by name what is malformed or has no price.
+    pub fn read(route: Route, body: &Object<'_>) -> Result<Self, ShapeRefusal> {
         let model = text(body, "model")?
             .filter(|model| !model.is_empty())
             .ok_or_else(|| ShapeRefusal::invalid("model", "is required: the model's id"))?;
-        members::refuse_unpriced(body)?;
-        let messages = content::messages(body)?;
-        let tools = content::tools(body)?;
-        let max_tokens = count(body, "max_tokens", u64::MAX)?;
-        let max_completion = count(body, "max_completion_tokens", u64::MAX)?;
+        members::refuse_unpriced(route, body)?;
+        let (messages, tools) = match route {
+            Route::Chat => (content::messages(body)?, content::tools(body, false)?),
+            Route::Messages => messages::prompt(body)?,
+            Route::Responses => responses::prompt(body)?,
+            Route::Completions => (prompts::count(body, "prompt")?, 0),
+            Route::Embeddings => (prompts::count(body, "input")?, 0),
+        };
         let options: Option<StreamOptions> = members::get(
             body,
             "stream_options",
@@ -109,8 +117,8 @@ impl RequestShape {
                 .iter()
                 .filter_map(|key| present(body, key))
                 .fold(0, |sum: u64, raw| sum.saturating_add(length(raw))),
-            max_tokens: max_tokens.max(max_completion),
-            choices: count(body, "n", CHOICES_MAX)?.unwrap_or(1),
+            max_tokens: output_limit(route, body)?,
+            choices: choices(route, body, messages)?,
             stream: members::get(body, "stream", "true or false")?.unwrap_or(false),
             include_usage: options.and_then(|o| o.include_usage).unwrap_or(false),
             o200k_tokens: None,
@@ -142,6 +150,32 @@ impl RequestShape {
             Tokenizer::O200kBase => self.o200k_tokens,
             Tokenizer::Cl100kBase => self.cl100k_tokens,
         }
+    }
+}
+
+/// The caller's output limit, per choice.
+fn output_limit(route: Route, body: &Object<'_>) -> Result<Option<u64>, ShapeRefusal> {
+    let Some(member) = route.output_limit() else {
+        return Ok(Some(0));
+    };
+    let limit = count(body, member, u64::MAX)?;
+    Ok(match route {
+        Route::Chat => limit.max(count(body, "max_completion_tokens", u64::MAX)?),
+        _ => limit,
+    })
+}
+
+/// How many answers are asked for; a completion gives its own to each prompt, and `best_of` is how many
+/// are written and paid for where `n` is how many are shown.
+fn choices(route: Route, body: &Object<'_>, prompts: u64) -> Result<u64, ShapeRefusal> {
+    let shown = || Ok(count(body, "n", CHOICES_MAX)?.unwrap_or(1));
+    match route {
+        Route::Chat => shown(),
+        Route::Completions => {
+            let written = count(body, "best_of", CHOICES_MAX)?.unwrap_or(1);
+            Ok(shown()?.max(written).saturating_mul(prompts))
+        }
+        Route::Embeddings | Route::Responses | Route::Messages => Ok(1),
     }
 }
 

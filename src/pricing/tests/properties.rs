@@ -1,5 +1,5 @@
 use super::*;
-use crate::metering::Usage;
+use crate::metering::{Route, Usage};
 use crate::money::{AmountError, Pusd};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -166,7 +166,7 @@ proptest! {
         for key in ["messages", "tools", "max_tokens", "n", "modalities", "stream_options", "plugins"] {
             let body = format!(r#"{{"model":"m","{key}":{value}}}"#);
             if let Ok(body) = crate::json::Object::parse(body.as_bytes(), &crate::json::Limits::default()) {
-                let _ = RequestShape::read(&body);
+                let _ = RequestShape::read(Route::Chat, &body);
             }
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::json::{Limits, Object};
+use crate::metering::Route;
 use crate::money::Pusd;
 
 const TERMS: QuoteTerms = QuoteTerms {
@@ -11,7 +12,11 @@ const TERMS: QuoteTerms = QuoteTerms {
 };
 
 fn shape(json: &str) -> RequestShape {
-    RequestShape::read(&Object::parse(json.as_bytes(), &Limits::default()).unwrap()).unwrap()
+    RequestShape::read(
+        Route::Chat,
+        &Object::parse(json.as_bytes(), &Limits::default()).unwrap(),
+    )
+    .unwrap()
 }
 
 const BODY: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
@@ -97,7 +102,7 @@ fn a_tokenizer_brings_the_quote_closer_but_tools_keep_their_allowance() {
         r#"{{"model":"m","messages":[{{"role":"user","content":"{words}"}}],"tools":[{{"type":"function","function":{{"name":"f"}}}}]}}"#
     );
     let object = Object::parse(body.as_bytes(), &Limits::default()).unwrap();
-    let mut shape = RequestShape::read(&object).unwrap();
+    let mut shape = RequestShape::read(Route::Chat, &object).unwrap();
     let terms = QuoteTerms {
         tokenizer: Tokenizer::O200kBase,
         ..TERMS

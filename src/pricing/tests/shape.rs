@@ -1,10 +1,14 @@
 use super::*;
 use crate::json::{Limits, Object};
+use crate::metering::Route;
 use std::fs;
 
 #[derive(serde::Deserialize)]
 struct Case {
     name: String,
+    /// `chat` when it is absent.
+    #[serde(default)]
+    route: Route,
     /// Members that replace or join those of the plainest request.
     with: serde_json::Map<String, serde_json::Value>,
     /// The member at fault, `null` when the request is taken.
@@ -13,7 +17,14 @@ struct Case {
 }
 
 fn read(body: &str) -> Result<RequestShape, ShapeRefusal> {
-    RequestShape::read(&Object::parse(body.as_bytes(), &Limits::default()).unwrap())
+    read_on(Route::Chat, body)
+}
+
+fn read_on(route: Route, body: &str) -> Result<RequestShape, ShapeRefusal> {
+    RequestShape::read(
+        route,
+        &Object::parse(body.as_bytes(), &Limits::default()).unwrap(),
+    )
 }
 
 #[test]
@@ -24,12 +35,19 @@ fn requests_are_taken_or_refused_by_the_member_at_fault() {
     );
     let cases: Vec<Case> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     for case in cases {
-        let mut body =
-            serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        let mut body = match case.route {
+            Route::Chat | Route::Messages => {
+                serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+            }
+            Route::Completions => serde_json::json!({"model": "m", "prompt": "hi"}),
+            Route::Embeddings | Route::Responses => {
+                serde_json::json!({"model": "m", "input": "hi"})
+            }
+        };
         for (key, value) in case.with {
             body[key] = value;
         }
-        match (read(&body.to_string()), case.refused) {
+        match (read_on(case.route, &body.to_string()), case.refused) {
             (Ok(_), None) => {}
             (Err(refusal), Some(param)) => {
                 assert_eq!(refusal.param, param, "{}: {refusal}", case.name);
@@ -111,4 +129,24 @@ fn a_refusal_quotes_little_of_what_the_caller_wrote() {
     );
     let refusal = read(&body).unwrap_err();
     assert!(refusal.message.len() < 120 && !refusal.message.contains('\n'));
+}
+
+#[test]
+fn a_shape_counts_what_each_route_asks_for() {
+    let counts = |route, body: &str| {
+        let shape = read_on(route, body).unwrap();
+        (shape.messages, shape.tools, shape.choices, shape.max_tokens)
+    };
+    let body = r#"{"model":"m","prompt":["a","b"],"n":2,"best_of":3,"max_tokens":5}"#;
+    assert_eq!(counts(Route::Completions, body), (2, 0, 6, Some(5)));
+    let ids = r#"{"model":"m","prompt":[1,22,333]}"#;
+    assert_eq!(counts(Route::Completions, ids), (1, 0, 1, None));
+    let body = r#"{"model":"m","input":[[1,2],[3]],"max_tokens":5}"#;
+    assert_eq!(counts(Route::Embeddings, body), (2, 0, 1, Some(0)));
+    let body = r#"{"model":"m","instructions":"a","input":[{"role":"user","content":"b"}],
+        "tools":[{"type":"function","name":"f"}],"max_output_tokens":7,"max_tokens":5}"#;
+    assert_eq!(counts(Route::Responses, body), (2, 1, 1, Some(7)));
+    let body = r#"{"model":"m","system":[{"type":"text","text":"a"}],"messages":[{"role":"user","content":"b"}],
+        "tools":[{"name":"f","input_schema":{}}],"max_tokens":9,"n":4}"#;
+    assert_eq!(counts(Route::Messages, body), (2, 1, 1, Some(9)));
 }

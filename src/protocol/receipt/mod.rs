@@ -10,12 +10,13 @@ pub use verify::{ReceiptFault, Verified, verify};
 
 use super::Network;
 use super::signature::Key;
-use crate::metering::Usage;
+use crate::metering::{Route, Usage};
 use crate::money::{AmountError, AssetDecimals, Pusd, Units};
 use crate::pricing::{BillFlag, Line, PriceRow, bill};
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// The flag of a receipt whose bill came to more than was held, so that the hold was charged.
 pub const CAPPED_AT_HELD: &str = "capped_at_held";
@@ -59,10 +60,14 @@ pub struct ReceiptBody {
     pub asset: Address,
     /// The decimal places of the asset's atomic unit.
     pub asset_decimals: AssetDecimals,
-    /// SHA-256 of the request's body.
+    /// SHA-256 of the request's body; of any route but chat completions, of its path, a line feed and
+    /// the body.
     pub request_sha256: Hash,
     /// The model asked for.
     pub model: String,
+    /// The route that was called; absent: chat completions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
     /// Who answered.
     pub answered_by: AnsweredBy,
     /// The prices that were applied.
@@ -99,6 +104,17 @@ pub struct ReceiptBody {
     pub flags: Vec<String>,
     /// When this was signed, RFC 3339.
     pub issued_at: String,
+}
+
+/// What a receipt calls `request_sha256`.
+pub fn request_sha256(route: Route, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    if route != Route::Chat {
+        hash.update(route.path());
+        hash.update(b"\n");
+    }
+    hash.update(body);
+    hash.finalize().into()
 }
 
 /// The rails that take the bill and nothing else; all others take what was held.

@@ -40,6 +40,7 @@ fn body() -> ReceiptBody {
         asset_decimals: AssetDecimals::USDC,
         request_sha256: Hash(B256::repeat_byte(9)),
         model: "deepseek-chat".to_owned(),
+        route: None,
         answered_by: AnsweredBy {
             model: "deepseek-v3.2".to_owned(),
             endpoint: "deepseek-1".to_owned(),

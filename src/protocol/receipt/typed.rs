@@ -1,6 +1,9 @@
 //! The receipt as EIP-712 typed data. Domain: name `Groat Receipt`, version `1`, the receipt's
 //! chain id. The type string is in the test `the_type_string_is_fixed`.
 //!
+//! A receipt of another route than chat completions has a member more in its type: `string route`,
+//! behind `string model`, with the route's name.
+//!
 //! Absent values: no `raw_usage` is the zero hash, no transaction the empty string, no block 0.
 //! The price row stands in by its hash, the raw usage by the SHA-256 of its canonical JSON.
 
@@ -9,7 +12,7 @@ use crate::json::canonical;
 use crate::protocol::eip712::{Separator, struct_hash, type_hash};
 use alloy::primitives::{Address, B256, Keccak256, U256, keccak256};
 use alloy::sol;
-use alloy::sol_types::{Eip712Domain, eip712_domain};
+use alloy::sol_types::{Eip712Domain, SolStruct as _, eip712_domain};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
@@ -94,6 +97,7 @@ static BILL: LazyLock<B256> = LazyLock::new(type_hash::<Bill>);
 static HOLD: LazyLock<B256> = LazyLock::new(type_hash::<Hold>);
 static SETTLEMENT: LazyLock<B256> = LazyLock::new(type_hash::<Settlement>);
 static RECEIPT: LazyLock<B256> = LazyLock::new(type_hash::<Receipt>);
+static ROUTED: LazyLock<B256> = LazyLock::new(|| keccak256(routed_type()));
 static DOMAIN: LazyLock<[B256; 3]> = LazyLock::new(|| {
     [
         domain(0).type_hash(),
@@ -110,6 +114,12 @@ pub(super) fn digest(body: &ReceiptBody, signer: Address) -> B256 {
     let [type_hash, name, version] = *DOMAIN;
     let separator = Separator::of_words(type_hash, [name, version, number(body.chain_id.into())]);
     separator.digest(hash(body, signer))
+}
+
+/// The type of a receipt that names its route.
+fn routed_type() -> String {
+    let plain = Receipt::eip712_encode_type();
+    plain.replacen("string model,", "string model,string route,", 1)
 }
 
 fn domain(chain_id: u64) -> Eip712Domain {
@@ -177,7 +187,14 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         text(&body.issued_at),
         signer.into_word(),
     ];
-    struct_hash(*RECEIPT, words)
+    match body.route {
+        None => struct_hash(*RECEIPT, words),
+        Some(route) => {
+            let (before, behind) = words.split_at(6);
+            let named = [text(route.name())];
+            struct_hash(*ROUTED, [before, &named, behind].concat())
+        }
+    }
 }
 
 fn line(line: &crate::pricing::Line) -> B256 {
@@ -214,7 +231,6 @@ fn name(variant: &impl Serialize) -> String {
 
 #[cfg(test)]
 pub(super) fn type_string() -> String {
-    use alloy::sol_types::SolStruct as _;
     Receipt::eip712_encode_type().into_owned()
 }
 
@@ -223,7 +239,6 @@ mod tests {
     #![expect(clippy::expect_used, reason = "a test stops where it fails")]
     use super::*;
     use crate::protocol::receipt::{self, SettlementStatus, UsageSource};
-    use alloy::sol_types::SolStruct as _;
 
     #[test]
     fn the_digest_is_the_one_of_the_types() {

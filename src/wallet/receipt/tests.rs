@@ -22,6 +22,7 @@ fn body() -> ReceiptBody {
         asset_decimals: AssetDecimals::USDC,
         request_sha256: Hash(B256::repeat_byte(3)),
         model: "m".to_owned(),
+        route: None,
         answered_by: AnsweredBy {
             model: "m-1".to_owned(),
             endpoint: "sim".to_owned(),

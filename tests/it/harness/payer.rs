@@ -1,4 +1,5 @@
 use alloy::primitives::{B256, U256};
+use groat::metering::Route;
 use groat::protocol::eip3009::{Authorization, Terms, signed_payload};
 use groat::protocol::permit2;
 use groat::protocol::signature::Key;
@@ -73,10 +74,10 @@ impl Answer {
             .events()
             .into_iter()
             .filter_map(|data| serde_json::from_str(&data).ok());
-        let mut found = whole
-            .into_iter()
-            .chain(chunks)
-            .filter_map(|value: Value| value.pointer("/usage/receipt").cloned());
+        let mut found = whole.into_iter().chain(chunks).filter_map(|value: Value| {
+            let places = ["/usage/receipt", "/response/usage/receipt"];
+            places.iter().find_map(|at| value.pointer(at)).cloned()
+        });
         found
             .next_back()
             .unwrap_or_else(|| panic!("no receipt in {}", self.body))
@@ -95,16 +96,24 @@ pub(crate) fn chat(model: &str, prompt: &str, stream: bool) -> String {
 
 impl Payer {
     pub(crate) fn post(&self, body: &str) -> RequestBuilder {
-        let url = format!("{}/v1/chat/completions", self.url);
+        self.post_to(Route::Chat, body)
+    }
+
+    pub(crate) fn post_to(&self, route: Route, body: &str) -> RequestBuilder {
         self.client
-            .post(url)
+            .post(format!("{}{}", self.url, route.path()))
             .header("content-type", "application/json")
             .body(body.to_owned())
     }
 
     /// The challenge of an unpaid request.
     pub(crate) async fn challenge(&self, body: &str) -> PaymentRequired {
-        let answer = Answer::of(self.post(body)).await.expect("an answer");
+        self.challenge_to(Route::Chat, body).await
+    }
+
+    pub(crate) async fn challenge_to(&self, route: Route, body: &str) -> PaymentRequired {
+        let answer = Answer::of(self.post_to(route, body)).await;
+        let answer = answer.expect("an answer");
         assert_eq!(
             answer.status,
             StatusCode::PAYMENT_REQUIRED,
@@ -164,7 +173,11 @@ impl Payer {
 
     /// A good payment for this body, by the first offer.
     pub(crate) async fn payment(&self, body: &str) -> String {
-        let required = self.challenge(body).await;
+        self.payment_to(Route::Chat, body).await
+    }
+
+    pub(crate) async fn payment_to(&self, route: Route, body: &str) -> String {
+        let required = self.challenge_to(route, body).await;
         let offer = required.accepts.first().expect("an offer");
         match offer.extra_text("assetTransferMethod") {
             Some(permit2::METHOD) => self.permit(&required, offer),
@@ -175,6 +188,14 @@ impl Payer {
     /// Sends a body with a payment header.
     pub(crate) async fn send(&self, body: &str, payment: &str) -> Result<Answer, reqwest::Error> {
         Answer::of(self.post(body).header("payment-signature", payment)).await
+    }
+
+    /// Pays for a body on a route and reads the answer.
+    pub(crate) async fn pay_to(&self, route: Route, body: &str) -> Answer {
+        let payment = self.payment_to(route, body).await;
+        let request = self.post_to(route, body);
+        let answer = Answer::of(request.header("payment-signature", payment)).await;
+        answer.expect("an answer")
     }
 
     /// Pays for a body and reads the answer.

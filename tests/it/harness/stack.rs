@@ -30,6 +30,8 @@ pub(crate) struct Stack {
 pub(crate) struct Setup {
     /// Models by id: the name that the simulator is asked for (`sim/gpt?cut=3`).
     pub(crate) models: Vec<(&'static str, &'static str)>,
+    /// Usage dialects of the models that are named like one.
+    pub(crate) dialects: Vec<&'static str>,
     /// The price rows of models that have another than the usual.
     pub(crate) prices: Vec<(&'static str, &'static str)>,
     /// Whether the chain has Groat's settler, callable by the gateway's relayer.
@@ -271,6 +273,9 @@ output_cap = 256
 price = {{ {price} }}
 "#
         ));
+        if setup.dialects.contains(id) {
+            config.push_str(&format!("dialect = \"{id}\"\n"));
+        }
     }
     config
 }

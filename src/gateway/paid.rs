@@ -1,9 +1,10 @@
-//! `POST /v1/chat/completions`: quote, challenge, or take the payment and pass on the answer.
+//! The paid routes: quote, challenge, or take the payment and pass on the answer.
 
 use super::App;
 use super::challenge::wish;
 use super::error::ApiError;
 use crate::call::{CALL_ID, Head, Listener, Quoted, Refusal};
+use crate::metering::Route;
 use crate::payment::Wish;
 use crate::protocol::x402::{
     Credential, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Payload, Version, X_PAYMENT, check_echo,
@@ -11,29 +12,37 @@ use crate::protocol::x402::{
 };
 use crate::protocol::{Refusal as PaymentRefusal, channel};
 use crate::router::forwardable_request_headers;
-use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::time::Duration;
-
-/// The path that is paid for, as challenges name it.
-pub(super) const PATH: &str = "/v1/chat/completions";
 
 /// How long a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) async fn complete(State(app): State<App>, request: Request) -> Response {
+/// All of them.
+pub(super) fn routes() -> Router<App> {
+    Route::ALL.into_iter().fold(Router::new(), |router, route| {
+        let call = move |State(app): State<App>, request| call(app, route, request);
+        let probe = move |State(app): State<App>, headers| probe(app, route, headers);
+        router.route(route.path(), post(call).get(probe))
+    })
+}
+
+async fn call(app: App, route: Route, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = match read_body(&app, body).await {
         Ok(body) => body,
-        Err(error) => return closing(error),
+        Err(error) => return closing(error.on(route)),
     };
     let asked = match wish(&head.headers) {
-        Ok(wish) => Asked { body, wish },
-        Err(error) => return error.into_response(),
+        Ok(wish) => Asked { route, body, wish },
+        Err(error) => return error.on(route).into_response(),
     };
     let credential = match app.credential(&head.headers) {
         Ok(Some(credential)) => credential,
@@ -44,7 +53,8 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
         return refund(&app, &credential, &asked).await;
     }
     let headers = forwardable_request_headers(&head.headers);
-    match app.inner.desk.take(&asked.body, credential, headers).await {
+    let taken = app.inner.desk.take(route, &asked.body, credential, headers);
+    match taken.await {
         Ok(listener) => listen(&app, listener, &asked).await,
         Err(refusal) => app.refused(&refusal, Some(&asked)),
     }
@@ -53,7 +63,7 @@ pub(super) async fn complete(State(app): State<App>, request: Request) -> Respon
 /// A request without a payment: the offers, or the answer if it costs nothing.
 async fn unpaid(app: &App, headers: &HeaderMap, asked: &Asked) -> Response {
     let desk = &app.inner.desk;
-    let given = match desk.quote(&asked.body) {
+    let given = match desk.quote(asked.route, &asked.body) {
         Ok(quoted) if quoted.is_free() => {
             let headers = forwardable_request_headers(headers);
             desk.take_free(&asked.body, quoted, headers)
@@ -72,52 +82,62 @@ fn offered(app: &App, quoted: &Quoted, asked: &Asked) -> Response {
     app.challenge(quoted, asked.wish, &PaymentRefusal::PaymentRequired, None)
 }
 
-/// What a challenge is made for: a request's body, and what its caller wishes to pay by.
+/// What a challenge is made for: a request's route and body, and what its caller wishes to pay by.
 #[derive(Debug)]
 pub(super) struct Asked {
+    pub(super) route: Route,
     pub(super) body: Bytes,
     pub(super) wish: Wish,
 }
 
-/// A look at the paid route without a body: the offer of the smallest call of the first model that is
+/// A look at a paid route without a body: the offer of the smallest call of the first model that is
 /// paid for, so that crawlers and wallets see how payment is asked for. With a refund's credential, the
 /// refund (x402 scheme_batch_settlement_evm asks for it by GET on the paid URL).
-pub(super) async fn probe(State(app): State<App>, headers: HeaderMap) -> Response {
+async fn probe(app: App, route: Route, headers: HeaderMap) -> Response {
     let prices = app.inner.desk.prices().current();
     let model = prices
         .endpoints()
-        .find(|endpoint| !endpoint.model.price.is_free())
+        .find(|endpoint| endpoint.speaks(route) && !endpoint.model.price.is_free())
         .map(|endpoint| endpoint.model.id.clone());
-    let body = serde_json::json!({
-        "model": model,
-        "messages": [{"role": "user", "content": ""}],
-        "max_tokens": 1,
-    });
-    let body = body.to_string().into();
+    let body = smallest(route, model.as_deref()).to_string().into();
     let asked = match wish(&headers) {
-        Ok(wish) => Asked { body, wish },
-        Err(error) => return error.into_response(),
+        Ok(wish) => Asked { route, body, wish },
+        Err(error) => return error.on(route).into_response(),
     };
     match app.credential(&headers) {
-        Ok(None) if model.is_none() => post_it("every model here is free"),
-        Ok(None) => match app.inner.desk.quote(&asked.body) {
-            Ok(call) if call.is_free() => post_it("a small one is free"),
+        Ok(None) if model.is_none() => post_it(route, "no model here is paid for on this route"),
+        Ok(None) => match app.inner.desk.quote(asked.route, &asked.body) {
+            Ok(call) if call.is_free() => post_it(route, "a small one is free"),
             Ok(call) => offered(&app, &call, &asked),
             Err(refusal) => app.refused(&refusal, Some(&asked)),
         },
         Ok(Some(credential)) if is_refund(&credential) => refund(&app, &credential, &asked).await,
-        Ok(Some(_)) => post_it("nothing was taken for this GET"),
+        Ok(Some(_)) => post_it(route, "nothing was taken for this GET"),
         Err(refusal) => app.refused(&Refusal::Payment(refusal), Some(&asked)),
     }
 }
 
-fn post_it(why: &str) -> Response {
+/// The smallest request of a route.
+fn smallest(route: Route, model: Option<&str>) -> Value {
+    let messages = json!([{"role": "user", "content": ""}]);
+    match route {
+        Route::Chat | Route::Messages => {
+            json!({"model": model, "messages": messages, "max_tokens": 1})
+        }
+        Route::Completions => json!({"model": model, "prompt": "", "max_tokens": 1}),
+        Route::Embeddings => json!({"model": model, "input": ""}),
+        Route::Responses => json!({"model": model, "input": "", "max_output_tokens": 1}),
+    }
+}
+
+fn post_it(route: Route, why: &str) -> Response {
     let message = format!("A call is a POST with a body; {why}.");
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         message,
     )
+    .on(route)
     .into_response()
 }
 
