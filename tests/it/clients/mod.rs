@@ -3,6 +3,7 @@
 mod limits;
 mod paying;
 mod program;
+mod sdks;
 mod sign_in;
 mod words;
 
