@@ -14,6 +14,7 @@ pub mod eip3009;
 pub mod eip712;
 mod fields;
 mod header;
+pub mod mpp;
 mod network;
 pub mod payment_identifier;
 pub mod permit2;

@@ -5,6 +5,7 @@ use super::Refusal;
 use super::x402::Extensions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +18,11 @@ pub const KEY: &str = "payment-identifier";
 pub struct PaymentId(String);
 
 impl PaymentId {
+    /// The identifier for a text of any form, such as the header `Idempotency-Key`.
+    pub fn of_any(text: &str) -> Self {
+        Self(hex::encode(Sha256::digest(text)))
+    }
+
     /// The identifier's text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,6 @@
 use super::channel;
 use super::header::HeaderError;
+use super::mpp;
 use super::permit2;
 use super::signature::SignatureError;
 
@@ -137,6 +138,9 @@ pub enum Refusal {
     /// A payment by channel was refused.
     #[error(transparent)]
     Channel(#[from] channel::Refused),
+    /// A credential of the `Payment` scheme was refused.
+    #[error(transparent)]
+    Mpp(#[from] mpp::Refused),
 }
 
 impl Refusal {
@@ -178,6 +182,19 @@ impl Refusal {
             Self::PaymentIdConflict => "payment_identifier_conflict",
             Self::Permit2(refused) => refused.reason(),
             Self::Channel(refused) => refused.reason(),
+            Self::Mpp(refused) => refused.problem().name(),
+        }
+    }
+
+    /// The word for it in MPP (RFC 9457).
+    pub const fn problem(&self) -> mpp::Problem {
+        match self {
+            Self::PaymentRequired => mpp::Problem::PaymentRequired,
+            Self::Malformed(_) | Self::Version => mpp::Problem::MalformedCredential,
+            Self::Expired => mpp::Problem::PaymentExpired,
+            Self::InsufficientBalance => mpp::Problem::PaymentInsufficient,
+            Self::Mpp(refused) => refused.problem(),
+            _ => mpp::Problem::VerificationFailed,
         }
     }
 }

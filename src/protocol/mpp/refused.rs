@@ -1,0 +1,58 @@
+use super::Problem;
+
+/// Why a credential of the `Payment` scheme was refused before anything of it was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It could not be read.
+    #[error(
+        "The credential could not be read ({0}). Send `Payment` and base64url, without padding, of the JSON credential."
+    )]
+    Malformed(String),
+    /// More than one credential came with the request.
+    #[error("More than one Payment credential came with this request. Send one.")]
+    Twice,
+    /// The challenge was not sealed here, or was changed since.
+    #[error(
+        "The echoed challenge is none of this server's. Take a fresh one and echo it unchanged."
+    )]
+    NotOurs,
+    /// The challenge lacks what every challenge of this server has, or is for another realm or method.
+    #[error("The echoed challenge is not one that is taken here. Take a fresh one.")]
+    NotTaken,
+    /// The challenge was made for another route.
+    #[error(
+        "The challenge was made for another route. Take one by sending this request without a payment."
+    )]
+    Route,
+    /// The challenge was made for another body.
+    #[error(
+        "The challenge was made for another body. Take one by sending this request without a payment."
+    )]
+    Body,
+    /// The method's own part is not of its form.
+    #[error("The payload is not of its form ({0}).")]
+    Payload(String),
+    /// What was signed is for another challenge.
+    #[error(
+        "The authorization's nonce is not the hash of the challenge's id and realm, or it outlives the challenge. Sign for the challenge that is echoed."
+    )]
+    Nonce,
+    /// The source is not who signed.
+    #[error(
+        "The credential's source is not the account that signed. Leave it out, or name that one."
+    )]
+    Source,
+}
+
+impl Refused {
+    /// The scheme's own word for it.
+    pub const fn problem(&self) -> Problem {
+        match self {
+            Self::Malformed(_) => Problem::MalformedCredential,
+            Self::Twice => Problem::BadRequest,
+            Self::NotOurs | Self::NotTaken => Problem::InvalidChallenge,
+            Self::Payload(_) => Problem::InvalidPayload,
+            Self::Route | Self::Body | Self::Nonce | Self::Source => Problem::VerificationFailed,
+        }
+    }
+}
