@@ -108,6 +108,7 @@ impl Attempt {
         running.held(id);
         let task = Task {
             version: credential.version,
+            challenge: credential.challenge,
             shared,
             running,
             id,

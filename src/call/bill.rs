@@ -93,6 +93,11 @@ fn wire_name(value: &impl serde::Serialize) -> String {
 }
 
 impl Billing {
+    /// What the call costs its payer.
+    pub(super) const fn charged(&self) -> Units {
+        self.charged
+    }
+
     /// The ledger's record of this bill, of a hold that takes this.
     pub(super) fn capture(
         &self,

@@ -312,6 +312,17 @@ impl Desk {
         }
     }
 
+    /// The call that this credential was spent on, whatever it was.
+    pub async fn bought(&self, credential: &Credential) -> Result<Option<CallId>, Refusal> {
+        let key = self
+            .shared
+            .rails
+            .replay_key(credential, RequestHash::from_bytes([0; 32]), 0);
+        let taken = self.shared.ledger.by_replay_key(&key).await;
+        let taken = taken.map_err(|_| Refusal::LedgerUnavailable)?;
+        Ok(taken.map(|state| state.hold.call))
+    }
+
     /// Gives a channel's payer back what was not charged.
     pub async fn refund(
         &self,

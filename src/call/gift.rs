@@ -87,6 +87,7 @@ impl Gift {
             channel: None,
             end_waits: false,
             version: Version::V2,
+            challenge: None,
             headers,
         };
         task.run(held).await;

@@ -1,7 +1,9 @@
 //! The headers of an answer: the upstream's, the call's id, and what is known of the payment.
 
 use crate::ledger::{CallId, ChannelState};
-use crate::payment::{PaidByChannel, Rails};
+use crate::money::Units;
+use crate::payment::{MppPaid, PaidByChannel, Rails};
+use crate::protocol::mpp::PAYMENT_RECEIPT;
 use crate::protocol::x402::{self, SettleResponse};
 use alloy::primitives::Address;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -14,6 +16,7 @@ pub const CALL_ID: HeaderName = HeaderName::from_static("groat-call-id");
 pub(super) struct Heading {
     headers: HeaderMap,
     by_channel: Option<ByChannel>,
+    by_mpp: Option<MppPaid>,
 }
 
 /// The channel that pays, and for whom.
@@ -38,6 +41,7 @@ impl Heading {
         Self {
             headers,
             by_channel: None,
+            by_mpp: None,
         }
     }
 
@@ -46,6 +50,7 @@ impl Heading {
         Self {
             headers,
             by_channel: None,
+            by_mpp: None,
         }
     }
 
@@ -63,12 +68,37 @@ impl Heading {
         }
     }
 
+    /// Adds a payment that came by MPP.
+    pub(super) fn by_mpp(self, paid: MppPaid) -> Self {
+        Self {
+            by_mpp: Some(paid),
+            ..self
+        }
+    }
+
+    /// The same, once the bill is known.
+    pub(super) fn charged(&self, charged: Units) -> Self {
+        let by_mpp = self.by_mpp.clone().map(|paid| MppPaid {
+            charged: Some(charged),
+            ..paid
+        });
+        Self {
+            by_mpp,
+            ..self.clone()
+        }
+    }
+
     /// The headers, with what the books of the paying channel say.
     pub(super) fn headers(&self, books: Option<&ChannelState>) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let (Some(by), Some(books)) = (&self.by_channel, books) {
             let paid = by.rails.paid_by_channel(by.payer, &by.paid, books);
             tell(&mut headers, &paid, by.version);
+        }
+        let receipt = self.by_mpp.as_ref().map(MppPaid::receipt);
+        let receipt = receipt.and_then(|receipt| receipt.to_header());
+        if let Some(value) = receipt.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(PAYMENT_RECEIPT, value);
         }
         headers
     }

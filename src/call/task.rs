@@ -15,7 +15,8 @@ use crate::ledger::{
     CallId, CallState, ChannelState, Event, LedgerError, SettleWhen, Takes, VoidReason,
 };
 use crate::metering::{Dialect, meter_whole};
-use crate::payment::{PaidByChannel, Reservation, Settlement};
+use crate::money::Units;
+use crate::payment::{MppPaid, PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
 use crate::protocol::x402;
 use crate::router::{UpstreamAnswer, UpstreamFailure};
@@ -45,6 +46,8 @@ pub(super) struct Task {
     /// Whether the answer's end waits for the settlement.
     pub(super) end_waits: bool,
     pub(super) version: x402::Version,
+    /// The challenge that was paid, by MPP.
+    pub(super) challenge: Option<String>,
     pub(super) headers: HeaderMap,
 }
 
@@ -54,8 +57,8 @@ struct Captured {
     books: Option<ChannelState>,
     /// What is left of the answer.
     rest: Bytes,
-    /// Whether anything is to be paid.
-    charged: bool,
+    /// What is to be paid.
+    charged: Units,
 }
 
 /// How a held call ended, for the metrics.
@@ -176,6 +179,7 @@ impl Task {
         let captured = self
             .capture(&mut known, (&reading, true), &heading, &told)
             .await?;
+        let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
         self.running.answer(headers, captured.rest, !self.end_waits);
         self.close(captured.charged).await
@@ -356,6 +360,7 @@ impl Task {
             self.note(known, receipted)?;
         }
         let told = known.state.settlement.clone();
+        let heading = &heading.charged(billing.charged());
         let mut billing = billing.with_receipt(known.state.receipt.as_deref());
         let mut bytes: Bytes = rest(&billing).into();
         let books = self.write_with_answer(known, heading, &bytes).await?;
@@ -374,7 +379,7 @@ impl Task {
         Ok(Captured {
             books,
             rest: bytes,
-            charged: !billing.is_free(),
+            charged: billing.charged(),
         })
     }
 
@@ -402,11 +407,11 @@ impl Task {
     }
 
     /// Settles what is still owed.
-    async fn close(&self, charged: bool) -> Ended {
+    async fn close(&self, charged: Units) -> Ended {
         if !self.end_waits {
             self.running.finish();
         }
-        let due = self.settle_when == SettleWhen::After && charged;
+        let due = self.settle_when == SettleWhen::After && !charged.is_zero();
         let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
@@ -485,6 +490,21 @@ impl Task {
     fn heading(&self, upstream: HeaderMap, settlement: Option<&Settlement>) -> Heading {
         let heading = Heading::new(upstream, &self.id);
         let rails = &self.shared.rails;
+        if let Some(challenge) = &self.challenge {
+            let transaction = match settlement {
+                Some(Settlement::Confirmed { transaction, .. }) => Some(transaction.clone()),
+                _ => None,
+            };
+            return heading.by_mpp(MppPaid {
+                challenge: challenge.clone(),
+                call: self.id,
+                network: rails.network(),
+                transaction,
+                paid: self.call.ceiling,
+                charged: None,
+                at_s: now_ms() / 1000,
+            });
+        }
         match (&self.channel, settlement) {
             (Some(paid), _) => heading.by_channel(ByChannel {
                 rails: rails.clone(),

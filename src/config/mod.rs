@@ -11,7 +11,9 @@ mod sections;
 mod template;
 
 pub use merge::overlay;
-pub use rails::{ChannelsConfig, ContractsConfig, ExposureConfig, RailKind, SettlerConfig};
+pub use rails::{
+    ChannelsConfig, ContractsConfig, ExposureConfig, MppConfig, RailKind, SettlerConfig,
+};
 pub use reader::{Environment, Mistake};
 pub use secret::Secret;
 pub use sections::{
@@ -35,6 +37,8 @@ pub struct Config {
     pub payment: PaymentConfig,
     /// What may be owed before it is settled.
     pub exposure: ExposureConfig,
+    /// How the same is asked for by MPP.
+    pub mpp: MppConfig,
     /// How channels are offered and looked after.
     pub channels: ChannelsConfig,
     /// The contract that settles many payments in one transaction.
@@ -74,6 +78,11 @@ impl Config {
         let asset = AssetConfig::read(root.table("asset"), &mut mistakes);
         let payment = PaymentConfig::read(root.table("payment"), asset.decimals, &mut mistakes);
         let exposure = ExposureConfig::read(root.table("exposure"), asset.decimals, &mut mistakes);
+        let mpp = MppConfig::read(
+            root.table("mpp"),
+            payment.max_timeout_seconds,
+            &mut mistakes,
+        );
         let channels = ChannelsConfig::read(root.table("channels"), asset.decimals, &mut mistakes);
         let settler = SettlerConfig::read(root.table("settler"), &mut mistakes);
         let contracts = ContractsConfig::read(root.table("contracts"), &mut mistakes);
@@ -96,6 +105,7 @@ impl Config {
                 asset,
                 payment,
                 exposure,
+                mpp,
                 channels,
                 settler,
                 contracts,

@@ -6,6 +6,7 @@ use super::reader::{Mistake, Reader};
 use crate::money::{AssetDecimals, Units};
 use crate::protocol::addresses;
 use crate::protocol::channel::Method;
+use crate::protocol::mpp::KEY_BYTES_MIN;
 use alloy::primitives::Address;
 use std::fmt;
 use std::str::FromStr;
@@ -79,6 +80,50 @@ pub(super) fn rails(r: &mut Reader<'_>) -> Vec<RailKind> {
         r.wrong("rails", "at least one rail is needed");
     }
     rails
+}
+
+/// How payments are asked for by MPP's `Payment` scheme, beside x402 (`[mpp]`).
+#[derive(Debug, Clone)]
+pub struct MppConfig {
+    /// Whether they are, where the rail `exact` is offered.
+    pub enabled: bool,
+    /// Who asks; by default the host of the public URL.
+    pub realm: Option<String>,
+    /// Seals challenges; without one a secret derived from the receipt key does.
+    pub secret: Option<Secret>,
+    /// Sealed the challenges that are still alive.
+    pub secret_previous: Option<Secret>,
+    /// How long a challenge can be paid.
+    pub expires: Duration,
+}
+
+impl MppConfig {
+    pub(super) fn read(
+        mut r: Reader<'_>,
+        max_timeout_seconds: u64,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
+        let seconds = r.number("expires_seconds", max_timeout_seconds, 30..=3600);
+        let config = Self {
+            enabled: r.flag("enabled", true),
+            realm: r.text("realm"),
+            secret: r.secret("secret"),
+            secret_previous: r.secret("secret_previous"),
+            expires: Duration::from_secs(seconds),
+        };
+        let secrets = [
+            ("secret", &config.secret),
+            ("secret_previous", &config.secret_previous),
+        ];
+        for (key, secret) in secrets {
+            let short = |secret: &Secret| secret.reveal().len() < KEY_BYTES_MIN;
+            if secret.as_ref().is_some_and(short) {
+                r.wrong(key, format!("must be at least {KEY_BYTES_MIN} bytes long"));
+            }
+        }
+        mistakes.extend(r.finish());
+        config
+    }
 }
 
 /// What may be owed before it is settled (`[exposure]`): by `upto`, and by `exact` when

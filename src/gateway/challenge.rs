@@ -1,21 +1,37 @@
-//! The 402 that every published client can pay: the version 2 header and the version 1 body.
+//! The 402 that every published client can pay: x402's version 2 header and version 1 body, and MPP's
+//! challenges.
 
+use super::paid::Asked;
 use super::{ApiError, App};
 use crate::call::Quoted;
 use crate::config::RailKind;
 use crate::ledger::ChannelState;
 use crate::money::Units;
 use crate::payment::{Rails, Wish};
+use crate::protocol::mpp::PROBLEM_JSON;
 use crate::protocol::x402::{
     Blank, Extensions, PAYMENT_REQUIRED, PaymentRequired, Printed, Requirements, ResourceInfo,
 };
 use crate::protocol::{HeaderError, Refusal as PaymentRefusal, payment_identifier};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
 
 impl App {
     /// The 402 for a quoted call: the same request, wish and price table give the same offers.
     pub(super) fn challenge(
+        &self,
+        call: &Quoted,
+        asked: &Asked,
+        wish: Wish,
+        (refusal, channel): (&PaymentRefusal, Option<&ChannelState>),
+    ) -> Response {
+        let mut response = self.offers(call, wish, refusal, channel);
+        self.challenge_by_mpp(&mut response, call, asked, wish);
+        response
+    }
+
+    fn offers(
         &self,
         call: &Quoted,
         wish: Wish,
@@ -27,7 +43,7 @@ impl App {
         if *refusal == PaymentRefusal::PaymentRequired {
             let blank = self.inner.blanks.of(call, wish, || {
                 let required = self.required(call, refusal, offers());
-                Blank::of(&required, &refusal.to_string())
+                Blank::of(&required, told(refusal))
             });
             let amounts = rails.amounts(call.ceiling, wish);
             return response(blank.and_then(|blank| blank.fill(&amounts)));
@@ -95,8 +111,14 @@ pub(super) fn wish(headers: &HeaderMap) -> Result<Wish, ApiError> {
 /// Prints a challenge.
 pub(super) fn payment_required(required: &PaymentRequired, refusal: &PaymentRefusal) -> Response {
     let amounts: Vec<Units> = required.accepts.iter().map(|offer| offer.amount).collect();
-    let blank = Blank::of(required, &refusal.to_string());
+    let blank = Blank::of(required, told(refusal));
     response(blank.and_then(|blank| blank.fill(&amounts)))
+}
+
+/// What a 402 says to people, and to programs that read RFC 9457.
+fn told(refusal: &PaymentRefusal) -> Map<String, Value> {
+    let status = StatusCode::PAYMENT_REQUIRED.as_u16();
+    refusal.problem().members(status, &refusal.to_string())
 }
 
 /// A challenge that no header can carry is a fault of this gateway.
@@ -113,10 +135,7 @@ fn response(printed: Result<Printed, HeaderError>) -> Response {
         .into_response();
     };
     let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (HeaderName::from_static(PAYMENT_REQUIRED), offers),
     ];

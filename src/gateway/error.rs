@@ -1,6 +1,7 @@
 //! Errors in the shape that the route's clients read: OpenAI's, or Anthropic's.
 
 use crate::metering::Route;
+use crate::protocol::mpp::{PROBLEM_JSON, Problem};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -16,6 +17,7 @@ pub(super) struct ApiError {
     message: String,
     param: Option<String>,
     retry_after: Option<&'static str>,
+    problem: bool,
 }
 
 impl ApiError {
@@ -27,7 +29,18 @@ impl ApiError {
             message: message.into(),
             param: None,
             retry_after: None,
+            problem: false,
         }
+    }
+
+    /// The same for a caller that pays by MPP: in the words of RFC 9457 as well, and what another's payment
+    /// already paid for is forbidden, because such callers sign anew on nothing but a 402.
+    pub(super) fn by_mpp(mut self) -> Self {
+        if self.status == StatusCode::CONFLICT {
+            self.status = StatusCode::FORBIDDEN;
+        }
+        self.problem = true;
+        self
     }
 
     /// The same as this route's clients read it.
@@ -49,7 +62,7 @@ impl ApiError {
     /// The body alone, for answers that add headers or members of their own.
     pub(super) fn body(&self) -> serde_json::Value {
         let kind = kind(self.route, self.status);
-        match self.route {
+        let mut body = match self.route {
             Route::Messages => json!({"type": "error", "error": {
                 "type": kind,
                 "message": self.message,
@@ -61,7 +74,21 @@ impl ApiError {
                 "param": self.param,
                 "code": self.code,
             }}),
+        };
+        if let (true, Some(members)) = (self.problem, body.as_object_mut()) {
+            let problem = problem(self.status);
+            members.extend(problem.members(self.status.as_u16(), &self.message));
         }
+        body
+    }
+}
+
+/// The scheme's word for a status that is no challenge.
+fn problem(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::FORBIDDEN => Problem::VerificationFailed,
+        status if status.is_server_error() => Problem::InternalPaymentError,
+        _ => Problem::BadRequest,
     }
 }
 
@@ -86,6 +113,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
+        if self.problem {
+            let kind = http::HeaderValue::from_static(PROBLEM_JSON);
+            headers.insert(http::header::CONTENT_TYPE, kind);
+        }
         headers.insert(
             http::header::CACHE_CONTROL,
             http::HeaderValue::from_static("no-store"),

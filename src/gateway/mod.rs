@@ -5,7 +5,9 @@ mod admin;
 mod blanks;
 mod challenge;
 mod channels;
+mod discovery;
 mod error;
+mod mpp;
 mod ops;
 mod paid;
 mod refusal;
@@ -86,6 +88,7 @@ impl App {
     /// All routes.
     pub fn routes(self) -> Router {
         paid::routes()
+            .merge(discovery::routes())
             .route("/v1/models", get(ops::models))
             .route("/v1/receipts/{call}", get(accounts::receipt))
             .route("/v1/credits", get(accounts::credits))
@@ -121,6 +124,9 @@ fn cors() -> CorsLayer {
         "access-control-expose-headers",
         "payment-retry",
         "payment-recovery",
+        "payment-authorization",
+        "accept-payment",
+        "idempotency-key",
         "groat-rail",
         "openai-beta",
         "openai-organization",
@@ -148,6 +154,8 @@ fn cors() -> CorsLayer {
             "payment-required",
             "payment-response",
             "x-payment-response",
+            "www-authenticate",
+            "payment-receipt",
             "groat-call-id",
             "retry-after",
         ]))

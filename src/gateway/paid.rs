@@ -3,9 +3,11 @@
 use super::App;
 use super::challenge::wish;
 use super::error::ApiError;
+use super::mpp::{carries_credential, preferences};
 use crate::call::{CALL_ID, Head, Listener, Quoted, Refusal};
 use crate::metering::Route;
 use crate::payment::Wish;
+use crate::protocol::mpp::Preferences;
 use crate::protocol::x402::{
     Credential, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, Payload, Version, X_PAYMENT, check_echo,
     decode_payment,
@@ -40,14 +42,14 @@ async fn call(app: App, route: Route, request: Request) -> Response {
         Ok(body) => body,
         Err(error) => return closing(error.on(route)),
     };
-    let asked = match wish(&head.headers) {
-        Ok(wish) => Asked { route, body, wish },
+    let asked = match Asked::read(route, body, &head.headers) {
+        Ok(asked) => asked,
         Err(error) => return error.on(route).into_response(),
     };
-    let credential = match app.credential(&head.headers) {
+    let credential = match app.payment(&head.headers, &asked).await {
         Ok(Some(credential)) => credential,
         Ok(None) => return unpaid(&app, &head.headers, &asked).await,
-        Err(refusal) => return app.refused(&Refusal::Payment(refusal), Some(&asked)),
+        Err(refusal) => return app.refused(&refusal, Some(&asked)),
     };
     if is_refund(&credential) {
         return refund(&app, &credential, &asked).await;
@@ -79,7 +81,8 @@ async fn unpaid(app: &App, headers: &HeaderMap, asked: &Asked) -> Response {
 
 fn offered(app: &App, quoted: &Quoted, asked: &Asked) -> Response {
     app.inner.metrics.challenged();
-    app.challenge(quoted, asked.wish, &PaymentRefusal::PaymentRequired, None)
+    let unpaid = (&PaymentRefusal::PaymentRequired, None);
+    app.challenge(quoted, asked, asked.wish, unpaid)
 }
 
 /// What a challenge is made for: a request's route and body, and what its caller wishes to pay by.
@@ -88,6 +91,22 @@ pub(super) struct Asked {
     pub(super) route: Route,
     pub(super) body: Bytes,
     pub(super) wish: Wish,
+    /// What its caller can pay by, of MPP.
+    pub(super) preferences: Option<Preferences>,
+    /// Whether a credential of MPP came with it.
+    pub(super) by_mpp: bool,
+}
+
+impl Asked {
+    fn read(route: Route, body: Bytes, headers: &HeaderMap) -> Result<Self, ApiError> {
+        Ok(Self {
+            route,
+            body,
+            wish: wish(headers)?,
+            preferences: preferences(headers),
+            by_mpp: carries_credential(headers),
+        })
+    }
 }
 
 /// A look at a paid route without a body: the offer of the smallest call of the first model that is
@@ -100,11 +119,11 @@ async fn probe(app: App, route: Route, headers: HeaderMap) -> Response {
         .find(|endpoint| endpoint.speaks(route) && !endpoint.model.price.is_free())
         .map(|endpoint| endpoint.model.id.clone());
     let body = smallest(route, model.as_deref()).to_string().into();
-    let asked = match wish(&headers) {
-        Ok(wish) => Asked { route, body, wish },
+    let asked = match Asked::read(route, body, &headers) {
+        Ok(asked) => asked,
         Err(error) => return error.on(route).into_response(),
     };
-    match app.credential(&headers) {
+    match app.payment(&headers, &asked).await {
         Ok(None) if model.is_none() => post_it(route, "no model here is paid for on this route"),
         Ok(None) => match app.inner.desk.quote(asked.route, &asked.body) {
             Ok(call) if call.is_free() => post_it(route, "a small one is free"),
@@ -113,12 +132,12 @@ async fn probe(app: App, route: Route, headers: HeaderMap) -> Response {
         },
         Ok(Some(credential)) if is_refund(&credential) => refund(&app, &credential, &asked).await,
         Ok(Some(_)) => post_it(route, "nothing was taken for this GET"),
-        Err(refusal) => app.refused(&Refusal::Payment(refusal), Some(&asked)),
+        Err(refusal) => app.refused(&refusal, Some(&asked)),
     }
 }
 
 /// The smallest request of a route.
-fn smallest(route: Route, model: Option<&str>) -> Value {
+pub(super) fn smallest(route: Route, model: Option<&str>) -> Value {
     let messages = json!([{"role": "user", "content": ""}]);
     match route {
         Route::Chat | Route::Messages => {
@@ -193,7 +212,7 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
 }
 
 impl App {
-    /// The payment in a request's headers; more than one is refused, because only one could be meant.
+    /// The payment of x402 in a request's headers; more than one is refused, because only one could be meant.
     pub fn credential(&self, headers: &HeaderMap) -> Result<Option<Credential>, PaymentRefusal> {
         let malformed = |text: &str| PaymentRefusal::Malformed(text.to_owned());
         let mut found = None;

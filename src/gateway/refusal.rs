@@ -7,6 +7,7 @@ use crate::ledger::ChannelState;
 use crate::metering::Route;
 use crate::payment::Wish;
 use crate::protocol::Refusal as PaymentRefusal;
+use crate::protocol::mpp::Refused;
 use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
 use crate::router::UpstreamFailure;
 use alloy::primitives::Address;
@@ -15,12 +16,26 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
+/// What is said of a settlement that failed.
+const NOT_SETTLED: &str = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
+
 impl App {
     /// Answers a refusal. A payment that is not good gets a fresh challenge for what was asked.
     pub(super) fn refused(&self, refusal: &Refusal, asked: Option<&Asked>) -> Response {
         self.inner.metrics.refused(name(refusal));
         let route = asked.map_or(Route::default(), |asked| asked.route);
+        let by_mpp = asked.is_some_and(|asked| asked.by_mpp);
         let error = match refusal {
+            Refusal::Payment(PaymentRefusal::Mpp(reason @ Refused::Twice)) => {
+                ApiError::new(StatusCode::BAD_REQUEST, name(refusal), reason.to_string())
+            }
+            // Somebody's money has moved: no fresh challenge.
+            Refusal::Payment(reason @ PaymentRefusal::NonceUsed) if by_mpp => {
+                ApiError::new(StatusCode::FORBIDDEN, name(refusal), reason.to_string())
+            }
+            Refusal::SettlementFailed { .. } if by_mpp => {
+                ApiError::new(StatusCode::FORBIDDEN, name(refusal), NOT_SETTLED)
+            }
             Refusal::Payment(reason) => return self.challenge_again(reason, asked, None),
             Refusal::Channel { reason, state } => {
                 return self.challenge_again(reason, asked, Some(state));
@@ -92,6 +107,10 @@ impl App {
                 "This gateway failed. If the payment was taken, sending the same request with the same payment tells what became of it.",
             ),
         };
+        let error = match by_mpp {
+            true => error.by_mpp(),
+            false => error,
+        };
         error.on(route).into_response()
     }
 
@@ -118,7 +137,7 @@ impl App {
         };
         match self.inner.desk.quote(asked.route, &asked.body) {
             Ok(call) if call.is_free() => plain(),
-            Ok(call) => self.challenge(&call, wish, reason, channel),
+            Ok(call) => self.challenge(&call, asked, wish, (reason, channel)),
             Err(Refusal::Payment(_)) => plain(),
             Err(other) => self.refused(&other, Some(asked)),
         }
@@ -135,8 +154,11 @@ impl App {
         let mut failed = rails.settle_response(payer, Err(settlement_reason(reason)), version);
         failed.error_message = Some(reason.to_owned());
         let failed = failed.to_header();
-        let message = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
-        let error = ApiError::new(StatusCode::PAYMENT_REQUIRED, "settlement_failed", message);
+        let error = ApiError::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "settlement_failed",
+            NOT_SETTLED,
+        );
         let mut response = error.on(route).into_response();
         if let Some(value) = failed
             .ok()

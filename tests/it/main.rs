@@ -24,6 +24,7 @@ mod hostile_terms;
 mod kill;
 mod layers;
 mod loops;
+mod mpp;
 mod overdraft;
 mod permit2_peer;
 mod real_model;

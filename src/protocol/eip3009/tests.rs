@@ -68,6 +68,7 @@ impl Vector {
                 .then(|| json!({ "asset": self.asset.to_string().to_lowercase() })),
             payload: Payload::Eip3009(self.signed()),
             payment_id: None,
+            challenge: None,
             extensions: Extensions::new(),
         }
     }

@@ -2,6 +2,7 @@ use super::PaymentRequired;
 use crate::money::Units;
 use crate::protocol::HeaderError;
 use crate::protocol::header::{encode_json, json};
+use serde_json::{Map, Value};
 
 /// A challenge printed once: of two requests of one kind, only the amounts of the offers differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct Printed {
 }
 
 impl Blank {
-    /// Prints a challenge but for its amounts, with a sentence in the body for people.
-    pub fn of(required: &PaymentRequired, sentence: &str) -> Result<Self, HeaderError> {
+    /// Prints a challenge but for its amounts, with what else is said in the body.
+    pub fn of(required: &PaymentRequired, more: Map<String, Value>) -> Result<Self, HeaderError> {
         let mut required = required.clone();
         let mut marks = Vec::new();
         // No token has that many units: what is printed of them stands nowhere else.
@@ -31,7 +32,7 @@ impl Blank {
         }
         Ok(Self {
             header: Form::of(&json(&required)?, &marks),
-            body: Form::of(&json(&required.to_body(sentence))?, &marks),
+            body: Form::of(&json(&required.to_body(more))?, &marks),
         })
     }
 
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
     use crate::protocol::HEADER_BYTES_MAX;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     /// A challenge of three offers, of which version 1 clients can read the first.
     fn required(amounts: [Units; 3], model: &str) -> PaymentRequired {
@@ -128,6 +129,12 @@ mod tests {
         serde_json::from_value(required).unwrap()
     }
 
+    fn told(sentence: &str) -> Map<String, Value> {
+        [("detail".to_owned(), Value::from(sentence))]
+            .into_iter()
+            .collect()
+    }
+
     proptest! {
         #[test]
         fn a_blank_filled_is_the_challenge_printed(
@@ -138,13 +145,13 @@ mod tests {
         ) {
             let (amounts, others) = (amounts.map(Units::from_atomic), others.map(Units::from_atomic));
             let whole = required(amounts, &model);
-            let blank = Blank::of(&required(others, &model), &sentence).unwrap();
+            let blank = Blank::of(&required(others, &model), told(&sentence)).unwrap();
             let printed = blank.fill(&amounts).unwrap();
             prop_assert_eq!(&printed.header, &whole.to_header().unwrap());
             let body: Value = serde_json::from_str(&printed.body).unwrap();
             let mut expected = json!(whole.to_v1().unwrap());
             let members = expected.as_object_mut().unwrap();
-            members.insert("message".to_owned(), Value::from(sentence));
+            members.extend(told(&sentence));
             prop_assert_eq!(body, expected);
         }
     }
@@ -153,10 +160,14 @@ mod tests {
     fn what_version_1_cannot_read_is_a_sentence_and_what_is_too_long_is_refused() {
         let mut none = required([Units::ZERO; 3], "m");
         none.accepts.remove(0);
-        let printed = Blank::of(&none, "pay").unwrap().fill(&[Units::ZERO; 2]);
-        assert_eq!(printed.unwrap().body, r#"{"message":"pay"}"#);
+        let printed = Blank::of(&none, told("pay"))
+            .unwrap()
+            .fill(&[Units::ZERO; 2]);
+        assert_eq!(printed.unwrap().body, r#"{"detail":"pay"}"#);
         let long = required([Units::ZERO; 3], &"m".repeat(HEADER_BYTES_MAX));
-        let filled = Blank::of(&long, "pay").unwrap().fill(&[Units::ZERO; 3]);
+        let filled = Blank::of(&long, told("pay"))
+            .unwrap()
+            .fill(&[Units::ZERO; 3]);
         assert_eq!(filled, Err(HeaderError::TooLarge));
     }
 }

@@ -45,6 +45,8 @@ pub struct Credential {
     pub payment_id: Option<PaymentId>,
     /// The extensions as the client echoed them.
     pub extensions: Extensions,
+    /// The challenge that was paid, when it came by MPP, which asks for the same transfer in other words.
+    pub challenge: Option<String>,
 }
 
 /// What a payment signed.
@@ -115,6 +117,7 @@ pub fn decode_payment(version: Version, header_value: &str) -> Result<Credential
         payload,
         payment_id,
         extensions,
+        challenge: None,
     })
 }
 

@@ -22,14 +22,15 @@ pub struct PaymentRequiredV1 {
     pub accepts: Vec<RequirementsV1>,
 }
 
-/// The body of a 402: what version 1 clients read, with a sentence for people, which they skip.
+/// The body of a 402: what version 1 clients read, with what is said to everybody else, which they skip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BodyV1 {
     /// The offers, if version 1 clients can read any.
     #[serde(flatten)]
     pub required: Option<PaymentRequiredV1>,
-    /// The sentence.
-    pub message: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// One offer in version 1 (x402 v1 §5.1.2).

@@ -92,11 +92,11 @@ impl PaymentRequired {
         PaymentRequiredV1::of(self)
     }
 
-    /// The 402's body, with a sentence for people.
-    pub fn to_body(&self, sentence: &str) -> BodyV1 {
+    /// The 402's body, with what else is said in it.
+    pub fn to_body(&self, more: Map<String, Value>) -> BodyV1 {
         BodyV1 {
             required: self.to_v1(),
-            message: sentence.to_owned(),
+            more,
         }
     }
 }

@@ -99,6 +99,7 @@ class Answer:
 def report(client: str, status: int, headers: Mapping[str, str], answer: Answer) -> None:
     """Prints the report line; `headers` looks names up whatever their case."""
     payment = headers.get("payment-response") or headers.get("x-payment-response")
+    receipt = headers.get("payment-receipt")
     print(
         json.dumps(
             {
@@ -107,6 +108,7 @@ def report(client: str, status: int, headers: Mapping[str, str], answer: Answer)
                 "text": answer.text,
                 "usage": answer.usage,
                 "payment_response": json.loads(base64.b64decode(payment)) if payment else None,
+                "payment_receipt": json.loads(base64.urlsafe_b64decode(receipt + "==")) if receipt else None,
                 "call_id": headers.get("groat-call-id"),
             }
         )

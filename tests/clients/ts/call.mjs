@@ -88,12 +88,14 @@ export class Answer {
 /** Prints the report line. `header` reads a response header by its lower-case name. */
 export function report(client, status, header, answer) {
   const payment = header("payment-response") ?? header("x-payment-response");
+  const receipt = header("payment-receipt");
   console.log(JSON.stringify({
     client,
     status,
     text: answer.text,
     usage: answer.usage,
     payment_response: payment ? JSON.parse(Buffer.from(payment, "base64").toString()) : null,
+    payment_receipt: receipt ? JSON.parse(Buffer.from(receipt, "base64url").toString()) : null,
     call_id: header("groat-call-id") ?? null,
   }));
 }

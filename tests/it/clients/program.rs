@@ -11,6 +11,7 @@ pub(crate) const AT_ONCE: usize = 2;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Program {
     Node(&'static str),
+    Mppx(&'static str),
     Python(&'static str),
     Rust,
 }
@@ -30,7 +31,7 @@ pub(super) const PYTHON: [Program; 3] = [
 
 impl Program {
     /// Runs it against a gateway; its one line of JSON, or what it said on standard error.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         self,
         stack: &Stack,
         model: &str,
@@ -91,14 +92,15 @@ impl Program {
         };
         match self {
             Self::Node(name) => {
-                let packages = tool("GROAT_TS_CLIENTS", "--clients");
-                let linked = folder.join("ts/node_modules").canonicalize().ok();
-                let same = linked.is_some() && linked == packages.canonicalize().ok();
-                assert!(
-                    same,
-                    "tests/clients/ts/node_modules is not GROAT_TS_CLIENTS: run ./scripts/setup --clients"
-                );
-                running(PathBuf::from("node"), folder.join(format!("ts/{name}.mjs")))
+                let file = folder.join(format!("ts/{name}.mjs"));
+                linked(&folder.join("ts"), "GROAT_TS_CLIENTS");
+                running(PathBuf::from("node"), file)
+            }
+            Self::Mppx(name) => {
+                let file = folder.join(format!("mpp/{name}.mjs"));
+                linked(&folder.join("ts"), "GROAT_TS_CLIENTS");
+                linked(&folder.join("mpp"), "GROAT_MPP_CLIENT");
+                running(PathBuf::from("node"), file)
             }
             Self::Python(name) => running(
                 tool("GROAT_PYTHON", "--clients"),
@@ -107,4 +109,16 @@ impl Program {
             Self::Rust => Command::new(tool("GROAT_RUST_CLIENT", "--clients")),
         }
     }
+}
+
+/// Node finds packages beside its programs alone.
+fn linked(folder: &Path, packages: &str) {
+    let installed = tool(packages, "--clients").canonicalize().ok();
+    let linked = folder.join("node_modules").canonicalize().ok();
+    let same = linked.is_some() && linked == installed;
+    assert!(
+        same,
+        "{}/node_modules is not {packages}: run ./scripts/setup --clients",
+        folder.display()
+    );
 }

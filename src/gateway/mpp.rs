@@ -1,0 +1,109 @@
+//! MPP at the gateway: its challenges in a 402, its credentials in a request.
+
+use super::App;
+use super::paid::Asked;
+use crate::call::{Quoted, Refusal};
+use crate::clock::now_ms;
+use crate::payment::Wish;
+use crate::protocol::mpp::{
+    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, Preferences, Refused,
+    WWW_AUTHENTICATE, find,
+};
+use crate::protocol::{Refusal as PaymentRefusal, x402};
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use sha2::{Digest, Sha256};
+
+/// The header by which a caller names a payment of its own, so that a retry pays no second time.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What a caller says that it can pay by.
+pub(super) fn preferences(headers: &HeaderMap) -> Option<Preferences> {
+    let lines = headers.get_all(ACCEPT_PAYMENT).iter();
+    let lines: Vec<&str> = lines.map(|v| v.to_str().ok()).collect::<Option<_>>()?;
+    Preferences::read(&lines.join(","))
+}
+
+/// Whether a request carries a credential of MPP, however wrong.
+pub(super) fn carries_credential(headers: &HeaderMap) -> bool {
+    !matches!(credential(headers), Ok(None))
+}
+
+/// The credential in a request's headers; any other `Authorization` is nobody's concern.
+fn credential(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let names = [header::AUTHORIZATION.as_str(), PAYMENT_AUTHORIZATION];
+    let values = names.iter().flat_map(|name| headers.get_all(*name));
+    find(values.filter_map(|value| value.to_str().ok()))
+}
+
+impl App {
+    /// The payment in a request's headers, whichever protocol it speaks.
+    pub(super) async fn payment(
+        &self,
+        headers: &HeaderMap,
+        asked: &Asked,
+    ) -> Result<Option<x402::Credential>, Refusal> {
+        let other = self.credential(headers)?;
+        let found = credential(headers).map_err(PaymentRefusal::from)?;
+        let found = match (other, found) {
+            (Some(_), Some(_)) => {
+                let twice = "payments of two protocols came with one request".to_owned();
+                return Err(PaymentRefusal::Malformed(twice).into());
+            }
+            (other, None) => return Ok(other),
+            (None, Some(found)) => Credential::read(found).map_err(PaymentRefusal::from)?,
+        };
+        let key = headers.get(IDEMPOTENCY_KEY);
+        let key = key.and_then(|value| value.to_str().ok());
+        let paid = self.inner.desk.rails().read_mpp(&found, key)?;
+        let (route, body) = bound(asked);
+        let wrong = paid.opened.check(&Bound {
+            route: &route,
+            body: &body,
+        });
+        match wrong {
+            Ok(()) => Ok(Some(paid.credential)),
+            // What was spent already is answered by no fresh challenge, whatever is wrong with it.
+            Err(refused) => Err(match self.inner.desk.bought(&paid.credential).await? {
+                Some(call) => Refusal::Conflict(call),
+                None => PaymentRefusal::from(refused).into(),
+            }),
+        }
+    }
+
+    /// Adds the challenges for this very request to a 402, those its caller can pay first and alone.
+    pub(super) fn challenge_by_mpp(
+        &self,
+        response: &mut Response,
+        call: &Quoted,
+        asked: &Asked,
+        wish: Wish,
+    ) {
+        let (route, body) = bound(asked);
+        let bound = Bound {
+            route: &route,
+            body: &body,
+        };
+        let rails = self.inner.desk.rails();
+        let now_s = now_ms() / 1000;
+        let all = rails.challenges(call.ceiling, &call.price_row(), wish, &bound, now_s);
+        let chosen = match &asked.preferences {
+            Some(preferences) => preferences.choose(&all, |offer| (&offer.method, &offer.intent)),
+            None => all,
+        };
+        let lines = chosen.iter().filter_map(|challenge| {
+            let line = challenge.to_header().ok()?;
+            HeaderValue::try_from(line).ok()
+        });
+        let name = HeaderName::from_static(WWW_AUTHENTICATE);
+        for line in lines {
+            response.headers_mut().append(name.clone(), line);
+        }
+    }
+}
+
+/// What the challenges for a request are bound to: its route, and the hash of its body.
+fn bound(asked: &Asked) -> (String, [u8; 32]) {
+    let route = format!("POST {}", asked.route.path());
+    (route, Sha256::digest(&asked.body).into())
+}

@@ -1,0 +1,203 @@
+//! `evm/charge` of MPP: the transfer that `exact` takes by EIP-3009, asked for and paid in other words.
+//!
+//! A credential of the `Payment` scheme is read into the form of every other one, the offer it accepted
+//! included, so that there is one way to judge, hold and settle it, and one key it is spent under.
+
+use super::exact::ExactRail;
+use crate::config::{Config, GatewayConfig};
+use crate::ledger::CallId;
+use crate::money::Units;
+use crate::protocol::mpp::evm::{self, Charge};
+use crate::protocol::mpp::{self, Challenge, Issuer, Keys, Opened, Receipt, Refused};
+use crate::protocol::payment_identifier::PaymentId;
+use crate::protocol::x402::{self, EXACT, Extensions, Payload, Requirements, Version};
+use crate::protocol::{Network, Refusal};
+use alloy::primitives::Address;
+use hmac::{Hmac, KeyInit, Mac};
+use http::Uri;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+/// What the default secret is derived for.
+const LABEL: &str = "groat/mpp/challenges";
+
+/// How payments are asked for by MPP.
+#[derive(Debug)]
+pub(super) struct Mpp {
+    issuer: Issuer,
+    expires_seconds: u64,
+}
+
+/// A method that is taken, as discovery documents name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Method {
+    /// Who settles.
+    pub method: &'static str,
+    /// How.
+    pub intent: &'static str,
+    /// The token.
+    pub currency: Address,
+}
+
+impl Method {
+    pub(super) const fn charge(currency: Address) -> Self {
+        Self {
+            method: evm::METHOD,
+            intent: evm::CHARGE,
+            currency,
+        }
+    }
+}
+
+/// A payment that came by MPP: read, and sealed here, but perhaps for another request.
+#[derive(Debug, Clone)]
+pub struct MppPayment {
+    /// The payment in the form of every other.
+    pub credential: x402::Credential,
+    /// What its challenge was made for.
+    pub opened: Opened,
+}
+
+/// What was paid for a call, as far as it is known when the answer begins.
+#[derive(Debug, Clone)]
+pub struct MppPaid {
+    /// The challenge that was paid.
+    pub challenge: String,
+    /// The call.
+    pub call: CallId,
+    /// The chain.
+    pub network: Network,
+    /// The settling transaction, if that is mined.
+    pub transaction: Option<String>,
+    /// What was signed.
+    pub paid: Units,
+    /// What the call cost, if that is known.
+    pub charged: Option<Units>,
+    /// When, in Unix seconds.
+    pub at_s: u64,
+}
+
+impl Mpp {
+    /// `None` where the operator does not want it.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        let mpp = &config.mpp;
+        if !mpp.enabled {
+            return None;
+        }
+        let previous = mpp.secret_previous.as_ref();
+        let previous = previous.map(|secret| secret.reveal().as_bytes());
+        let keys = match &mpp.secret {
+            Some(secret) => Keys::new(secret.reveal().as_bytes(), previous),
+            None => Keys::new(&derived(config.payment.receipt_key.reveal())?, previous),
+        };
+        let keys = keys.ok()?;
+        let realm = mpp.realm.clone().unwrap_or_else(|| host(&config.gateway));
+        Some(Self {
+            issuer: Issuer::new(realm, keys),
+            expires_seconds: mpp.expires.as_secs(),
+        })
+    }
+
+    /// The challenge for what an offer of `exact` asks for.
+    pub(super) fn challenge(
+        &self,
+        offer: &Requirements,
+        decimals: u8,
+        bound: &mpp::Bound<'_>,
+        now_s: u64,
+    ) -> Challenge {
+        let charge = Charge {
+            amount: offer.amount,
+            currency: offer.asset,
+            recipient: offer.pay_to,
+            network: offer.network,
+            decimals,
+        };
+        let names = (evm::METHOD, evm::CHARGE);
+        let price_row = offer.extra_text("priceRow").unwrap_or_default();
+        let expires = now_s.saturating_add(self.expires_seconds);
+        let request = charge.to_request();
+        let salted = (price_row, rand::random());
+        self.issuer
+            .challenge(names, request, bound, salted, expires)
+    }
+
+    /// Reads a credential whose challenge was made here.
+    pub(super) fn read(
+        &self,
+        credential: &mpp::Credential,
+        exact: &ExactRail,
+        idempotency_key: Option<&str>,
+    ) -> Result<MppPayment, Refusal> {
+        let challenge = &credential.challenge;
+        let opened = self.issuer.open(challenge)?;
+        let ours = challenge.method == evm::METHOD && challenge.intent == evm::CHARGE;
+        let charge = Charge::from_request(&challenge.request).filter(|_| ours);
+        let charge = charge.ok_or(Refused::NotTaken)?;
+        let signed = evm::signed(credential, &charge)?;
+        let accepted = Requirements {
+            network: charge.network,
+            asset: charge.currency,
+            pay_to: charge.recipient,
+            ..exact.offer(charge.amount, &opened.price_row)
+        };
+        let credential = x402::Credential {
+            version: Version::V2,
+            scheme: EXACT.to_owned(),
+            network: charge.network,
+            accepted: Some(json!(accepted)),
+            payload: Payload::Eip3009(signed),
+            payment_id: idempotency_key.map(PaymentId::of_any),
+            extensions: Extensions::new(),
+            challenge: Some(challenge.id.clone()),
+        };
+        Ok(MppPayment { credential, opened })
+    }
+}
+
+impl MppPaid {
+    /// The header of the answer. What is not known yet, the receipt of the call will say.
+    pub fn receipt(&self) -> Receipt {
+        let seconds = i64::try_from(self.at_s).unwrap_or(i64::MAX);
+        let call = self.call.to_string();
+        let mut more = Map::new();
+        let mut say = |key: &str, value: Value| more.insert(key.to_owned(), value);
+        say("challengeId", self.challenge.as_str().into());
+        say("chainId", self.network.chain_id().into());
+        say("paid", json!(self.paid));
+        if let Some(charged) = self.charged {
+            say("charged", json!(charged));
+            if let Ok(credit) = self.paid.minus(charged) {
+                say("credit", json!(credit));
+            }
+        }
+        say("receipt", format!("/v1/receipts/{call}").into());
+        let at = Timestamp::from_second(seconds).unwrap_or_default();
+        Receipt {
+            status: "success".to_owned(),
+            method: evm::METHOD.to_owned(),
+            timestamp: at.to_string(),
+            reference: self.transaction.clone().unwrap_or_else(|| call.clone()),
+            external_id: Some(call),
+            more,
+        }
+    }
+}
+
+/// The host that callers know this gateway by.
+fn host(gateway: &GatewayConfig) -> String {
+    let public: Option<Uri> = gateway
+        .public_url
+        .as_deref()
+        .and_then(|url| url.parse().ok());
+    let host = public.as_ref().and_then(Uri::host);
+    host.map_or_else(|| gateway.listen.ip().to_string(), str::to_owned)
+}
+
+/// A secret of its own out of the receipt key, the same after every restart: who cannot sign receipts
+/// cannot seal challenges, and neither secret tells the other.
+fn derived(receipt_key: &str) -> Option<[u8; 32]> {
+    let mac = Hmac::<Sha256>::new_from_slice(receipt_key.trim().as_bytes()).ok()?;
+    Some(mac.chain_update(LABEL).finalize().into_bytes().into())
+}

@@ -1,0 +1,10 @@
+//! MPP beside x402: one 402 for both, one settlement, one charge.
+
+mod clients;
+mod copies;
+mod discovery;
+mod flows;
+mod paying;
+mod wallet;
+
+use wallet::{challenges, credential, pay};
