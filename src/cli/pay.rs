@@ -6,7 +6,7 @@ use super::{Failure, logging};
 use crate::config::RailKind;
 use crate::metering::{SseEvent, SseScanner};
 use crate::protocol::receipt::Receipt;
-use crate::wallet::{Deposits, Purchase, Quoted, Wallet, complaint};
+use crate::wallet::{Deposits, Protocol, Purchase, Quoted, Wallet, complaint};
 use bytes::Bytes;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -27,6 +27,9 @@ open, because that locks money. Which rail is taken, and why, is said on standar
 pub(super) struct Args {
     #[command(flatten)]
     wallet: WalletArgs,
+    /// The protocol to pay by: x402, or mpp, which offers no rail but exact
+    #[arg(long, value_parser = protocol, default_value = "x402")]
+    protocol: Protocol,
     /// The rail to pay by: exact, upto, batch-settlement or exact-permit2
     #[arg(long, value_parser = rail)]
     rail: Option<RailKind>,
@@ -71,7 +74,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         model: args.model,
         deposits,
     };
-    let receipt = buy(&wallet, &purchase, args.rail).await?;
+    let receipt = buy(&wallet, &purchase, args.protocol, args.rail).await?;
     if let Some(path) = &args.receipt {
         let text = serde_json::to_string(&receipt).map_err(Failure::other)?;
         std::fs::write(path, text)
@@ -85,9 +88,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 pub(super) async fn buy(
     wallet: &Wallet,
     purchase: &Purchase,
+    protocol: Protocol,
     wish: Option<RailKind>,
 ) -> Result<Receipt, Failure> {
-    let quote = match wallet.quote(&purchase.body, wish).await? {
+    let quote = match wallet.quote(&purchase.body, protocol, wish).await? {
         Quoted::Quote(quote) => quote,
         Quoted::Answer(answer) if answer.status().is_success() => {
             println!("quote: nothing");
@@ -119,6 +123,14 @@ pub(super) async fn buy(
 fn rail(name: &str) -> Result<RailKind, &'static str> {
     let unknown = "the rails are exact, upto, batch-settlement and exact-permit2";
     name.parse().map_err(|()| unknown)
+}
+
+fn protocol(name: &str) -> Result<Protocol, &'static str> {
+    match name {
+        "x402" => Ok(Protocol::X402),
+        "mpp" => Ok(Protocol::Mpp),
+        _ => Err("the protocols are x402 and mpp"),
+    }
 }
 
 fn request_body(args: &Args) -> Result<String, Failure> {

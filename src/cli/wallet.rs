@@ -5,7 +5,8 @@ use crate::config::{RailKind, from_environment};
 use crate::money::{AssetDecimals, Pusd, Units};
 use crate::protocol::signature::Key;
 use crate::wallet::{
-    Asset, Chain, Channel, Deposits, Gateway, Limits, PeerKey, Purchase, Store, Wallet, WalletError,
+    Asset, Chain, Channel, Deposits, Gateway, Limits, PeerKey, Protocol, Purchase, Store, Wallet,
+    WalletError,
 };
 use alloy::primitives::{B256, U256};
 use serde_json::json;
@@ -237,7 +238,7 @@ async fn fill(args: FillArgs, top_up: bool) -> Result<(), Failure> {
         model: args.model,
         deposits,
     };
-    pay::buy(&wallet, &purchase, Some(RailKind::Channel)).await?;
+    pay::buy(&wallet, &purchase, Protocol::X402, Some(RailKind::Channel)).await?;
     channels(&wallet).await
 }
 

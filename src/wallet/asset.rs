@@ -16,6 +16,64 @@ pub struct Asset {
     pub decimals: AssetDecimals,
 }
 
+/// Chain id, token, and the name and version of its EIP-712 domain, for challenges that do not say them.
+const DOMAINS: &[(u64, Address, &str, &str)] = &[
+    (
+        1,
+        address!("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"),
+        "USD Coin",
+        "2",
+    ),
+    (
+        137,
+        address!("0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359"),
+        "USD Coin",
+        "2",
+    ),
+    (
+        143,
+        address!("0x754704Bc059F8C67012fEd69BC8A327a5aafb603"),
+        "USDC",
+        "2",
+    ),
+    (
+        1329,
+        address!("0xe15fC38F6D8c56aF07bbCBe3BAf5708A2Bf42392"),
+        "USDC",
+        "2",
+    ),
+    (
+        8453,
+        address!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"),
+        "USD Coin",
+        "2",
+    ),
+    (
+        42161,
+        address!("0xaf88d065e77c8cC2239327C5EDb3A432268e5831"),
+        "USD Coin",
+        "2",
+    ),
+    (
+        42220,
+        address!("0xcebA9300f2b948710d2653dD7B07f33A8B32118C"),
+        "USDC",
+        "2",
+    ),
+    (
+        43114,
+        address!("0xB97EF9Ef8734C71904D8002F8b6Bc66Dd9c48a6E"),
+        "USD Coin",
+        "2",
+    ),
+    (
+        84532,
+        address!("0x036CbD53842c5426634e7929541eC2318f3dCF7e"),
+        "USDC",
+        "2",
+    ),
+];
+
 /// Chain id, token, symbol, decimal places: those that the published x402 clients pay in as well.
 const KNOWN: &[(u64, Address, &str, u8)] = &[
     (
@@ -126,6 +184,16 @@ impl Asset {
     /// The known stablecoin at this address of this chain.
     pub fn known(network: Network, address: Address) -> Option<Self> {
         Self::all(network).find(|asset| asset.address == address)
+    }
+
+    /// The name and version of a token's EIP-712 domain, where they are known.
+    pub(super) fn domain(
+        network: Network,
+        address: Address,
+    ) -> Option<(&'static str, &'static str)> {
+        let at =
+            |row: &&(u64, Address, &str, &str)| row.0 == network.chain_id() && row.1 == address;
+        DOMAINS.iter().find(at).map(|row| (row.2, row.3))
     }
 
     /// All known stablecoins of this chain.

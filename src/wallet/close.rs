@@ -13,7 +13,7 @@ use super::store::Locked;
 use super::voucher::correction;
 use crate::money::Units;
 use crate::protocol::channel::{Domain, Payload};
-use crate::protocol::x402::{PaymentRequired, Requirements};
+use crate::protocol::x402::{PAYMENT_SIGNATURE, PaymentRequired, Requirements};
 use alloy::primitives::B256;
 
 /// A channel that was emptied.
@@ -45,7 +45,10 @@ impl Wallet {
         for first in [true, false] {
             let refund = channel.sign_refund(&self.key, domain);
             let header = self.refund_header(&required, &offer, &refund)?;
-            let answer = self.gateway.pay(None, &header, |s| self.wait(s)).await?;
+            let answer = self
+                .gateway
+                .pay(None, (PAYMENT_SIGNATURE, &header), |s| self.wait(s))
+                .await?;
             if let Some(extra) = correction(&answer).filter(|_| first) {
                 let found = self.look(chain.as_ref(), &channel).await?;
                 let corrected = channel.correct(&extra, domain, found.as_ref());

@@ -1,8 +1,7 @@
 //! The paid route of one gateway, as its caller sees it.
 
-use crate::protocol::x402::{
-    PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, PaymentRequired, SettleResponse,
-};
+use crate::protocol::mpp::{Challenge, WWW_AUTHENTICATE};
+use crate::protocol::x402::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, PaymentRequired, SettleResponse};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use std::time::Duration;
@@ -85,11 +84,11 @@ impl Gateway {
     pub async fn pay(
         &self,
         body: Option<&str>,
-        payment: &str,
+        payment: (&str, &str),
         waiting: impl Fn(u64),
     ) -> Result<Response, HttpError> {
         for _ in 0..PENDING_TRIES {
-            let answer = self.send(body, Some((PAYMENT_SIGNATURE, payment))).await?;
+            let answer = self.send(body, Some(payment)).await?;
             match (answer.status(), pause(&answer)) {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => {
                     waiting(pause.as_secs());
@@ -163,6 +162,13 @@ pub(super) fn challenge(answer: &Response) -> Result<PaymentRequired, HttpError>
         .map_err(|error| HttpError::Challenge(format!("cannot be read: {error}")))
 }
 
+/// The challenges of a 402, of MPP.
+pub(super) fn challenges(answer: &Response) -> Result<Vec<Challenge>, HttpError> {
+    let lines = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+    let found = Challenge::read_all(lines.filter_map(|line| line.to_str().ok()));
+    found.map_err(|error| HttpError::Challenge(format!("has no challenge of MPP: {error}")))
+}
+
 /// What an answer says of the payment, if it does.
 pub(super) fn settled(answer: &Response) -> Option<SettleResponse> {
     SettleResponse::from_header(header(answer, PAYMENT_RESPONSE)?).ok()
@@ -180,7 +186,7 @@ pub async fn complaint(answer: Response) -> String {
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
     let said = body
         .pointer("/error/message")
-        .or_else(|| body.get("message"))
+        .or_else(|| body.get("detail"))
         .and_then(Value::as_str);
     format!("{status}: {}", said.unwrap_or(&text))
 }

@@ -6,6 +6,7 @@ use super::channel::Channel;
 use super::choose::{Allowance, Candidate, within};
 use super::error::WalletError;
 use super::http::{call_id, complaint};
+use super::mpp;
 use super::payment::{self, Moment};
 use super::quote::Quote;
 use super::receipt::{Bought, check, check_unpaid};
@@ -15,10 +16,13 @@ use crate::config::RailKind;
 use crate::money::{Pusd, Units};
 use crate::protocol::permit2::eip2612;
 use crate::protocol::receipt::{Hash, Receipt};
-use crate::protocol::x402::Requirements;
+use crate::protocol::x402::{PAYMENT_SIGNATURE, Requirements};
 use alloy::primitives::B256;
 use reqwest::Response;
 use sha2::{Digest, Sha256};
+
+/// The header that a credential of MPP goes in.
+const AUTHORIZATION: &str = "authorization";
 
 /// What is bought.
 #[derive(Debug, Clone)]
@@ -119,16 +123,28 @@ impl Wallet {
             Allowance::ByPermit => self.permit(quote, offer.amount, &moment).await?,
             Allowance::Approved | Allowance::Unknown => None,
         };
-        let payload =
-            payment::payload(&self.key, candidate, &moment).ok_or(WalletError::NoMeans {
-                offered: vec![],
-                wish: Some(candidate.rail),
-            })?;
+        let no_means = || WalletError::NoMeans {
+            offered: vec![],
+            wish: Some(candidate.rail),
+        };
         let required = &quote.required;
-        let header = payment::header(required, offer, payload, &moment.id, permit.as_ref())?;
+        let (name, header) = match &quote.challenge {
+            Some(challenge) => {
+                let credential = mpp::credential(&self.key, offer, challenge);
+                (AUTHORIZATION, credential.ok_or_else(no_means)?)
+            }
+            None => {
+                let payload =
+                    payment::payload(&self.key, candidate, &moment).ok_or_else(no_means)?;
+                let id = &moment.id;
+                let header = payment::header(required, offer, payload, id, permit.as_ref())?;
+                (PAYMENT_SIGNATURE, header)
+            }
+        };
         let peer = self.peer_key(offer.network);
         let body = Some(purchase.body.as_str());
-        let answer = self.gateway.pay(body, &header, |s| self.wait(s)).await?;
+        let sent = self.gateway.pay(body, (name, &header), |s| self.wait(s));
+        let answer = sent.await?;
         let bought = self.bought(offer, purchase, call_id(&answer));
         Ok(Paid {
             answer,

@@ -6,9 +6,11 @@ use super::channel;
 use super::choose::{Allowance, Candidate, Choice, Means, choose, screen};
 use super::error::WalletError;
 use super::http::challenge;
+use super::mpp;
 use super::state::State;
 use crate::config::RailKind;
 use crate::protocol::channel::Method;
+use crate::protocol::mpp::Challenge;
 use crate::protocol::permit2::eip2612;
 use crate::protocol::x402::PaymentRequired;
 use alloy::primitives::U256;
@@ -31,17 +33,37 @@ pub struct Quote {
     /// The offer, and why this one.
     pub choice: Choice,
     pub(super) chain: Option<Chain>,
+    /// The challenge behind the offer, when it was made by MPP.
+    pub(super) challenge: Option<Challenge>,
+}
+
+/// The protocol that a wallet pays by, where a gateway speaks both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// x402, by any of its rails.
+    #[default]
+    X402,
+    /// MPP, by `evm/charge`, which is `exact` in other words.
+    Mpp,
 }
 
 impl Wallet {
     /// Asks for a call without paying, and chooses among the offers.
-    pub async fn quote(&self, body: &str, wish: Option<RailKind>) -> Result<Quoted, WalletError> {
+    pub async fn quote(
+        &self,
+        body: &str,
+        protocol: Protocol,
+        wish: Option<RailKind>,
+    ) -> Result<Quoted, WalletError> {
         let rail = wish.map(RailKind::name);
         let answer = self.gateway.ask(Some(body), rail).await?;
         if answer.status() != StatusCode::PAYMENT_REQUIRED {
             return Ok(Quoted::Answer(answer));
         }
-        let required = challenge(&answer)?;
+        let (required, challenges) = match protocol {
+            Protocol::X402 => (challenge(&answer)?, Vec::new()),
+            Protocol::Mpp => mpp::offers(&answer)?,
+        };
         let state = self.store.read()?;
         let (fit, unfit) = self.fit(&required, &state);
         let Some(first) = fit.first() else {
@@ -60,10 +82,14 @@ impl Wallet {
             offered: candidates.iter().map(|(c, _)| c.rail).collect(),
             wish,
         })?;
+        let offer = &choice.candidate.offer;
+        let at = required.accepts.iter().position(|other| other == offer);
+        let challenge = at.and_then(|at| challenges.get(at).cloned());
         Ok(Quoted::Quote(Box::new(Quote {
             required,
             choice,
             chain,
+            challenge,
         })))
     }
 

@@ -15,7 +15,7 @@ use crate::config::RailKind;
 use crate::money::Units;
 use crate::protocol::channel::{Method, Terms};
 use crate::protocol::permit2::eip2612;
-use crate::protocol::x402::{PaymentRequired, Requirements};
+use crate::protocol::x402::{PAYMENT_SIGNATURE, PaymentRequired, Requirements};
 use alloy::primitives::U256;
 use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value};
@@ -112,7 +112,10 @@ impl Wallet {
         let header = payment::header(required, offer, payload, &moment.id, permit.as_ref())?;
         keep(locked, peer, channel)?;
         let body = Some(purchase.body.as_str());
-        let answer = self.gateway.pay(body, &header, |s| self.wait(s)).await?;
+        let answer = self
+            .gateway
+            .pay(body, (PAYMENT_SIGNATURE, &header), |s| self.wait(s))
+            .await?;
         let settled = settled(&answer);
         let taken = settled.as_ref().is_some_and(|response| response.success);
         let status = answer.status();

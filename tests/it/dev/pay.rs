@@ -121,6 +121,31 @@ async fn pay_signs_nothing_above_its_limit() {
 }
 
 #[tokio::test]
+async fn pay_pays_by_mpp_too() {
+    let dev = Dev::start(&[]).await;
+    for more in [&["--whole"][..], &[], &["--rail", "exact"]] {
+        let arguments = ["--protocol", "mpp", "-m", "sim/small", "What is a groat?"];
+        let output = ended(pay(&dev).args(more).args(arguments)).await;
+        let (said, complaints) = printed(&output);
+        assert!(output.status.success(), "{said}{complaints}");
+        assert!(complaints.contains("paying by exact"), "{complaints}");
+        assert!(said.contains("settled"), "{said}");
+    }
+    let upto = [
+        "--protocol",
+        "mpp",
+        "--rail",
+        "upto",
+        "-m",
+        "sim/small",
+        "hello",
+    ];
+    let output = ended(pay(&dev).args(upto)).await;
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(dev.report().await["calls"], json!(3));
+}
+
+#[tokio::test]
 async fn pay_says_what_is_wrong_with_a_wallet_or_a_gateway() {
     let dev = Dev::start(&[]).await;
     let no_key = ended(
