@@ -377,3 +377,35 @@ async fn a_secret_that_was_replaced_is_known_as_long_as_it_stands_there() {
     );
     stack.reconcile().await;
 }
+
+#[tokio::test]
+async fn browsers_may_send_and_read_what_mpp_needs() {
+    let stack = Stack::usual().await;
+    let url = format!("{}/v1/chat/completions", stack.payer.url);
+    let client = &stack.payer.client;
+    let preflight = client.request(reqwest::Method::OPTIONS, &url);
+    let preflight = preflight
+        .header("origin", "https://app.example.com")
+        .header("access-control-request-method", "POST");
+    let allowed = Answer::of(preflight).await.expect("an answer");
+    let allowed = allowed
+        .header("access-control-allow-headers")
+        .expect("a list");
+    for name in [
+        "authorization",
+        "payment-authorization",
+        "accept-payment",
+        "idempotency-key",
+    ] {
+        assert!(allowed.contains(name), "{name} is not among {allowed}");
+    }
+    let asked = stack.payer.post(&chat("m", "hello", false));
+    let asked = Answer::of(asked.header("origin", "https://app.example.com")).await;
+    let asked = asked.expect("an answer");
+    let exposed = asked
+        .header("access-control-expose-headers")
+        .expect("a list");
+    for name in ["www-authenticate", "payment-required", "payment-receipt"] {
+        assert!(exposed.contains(name), "{name} is not among {exposed}");
+    }
+}
