@@ -1,5 +1,7 @@
 //! The rails of one gateway: a credential is of one of them, and that one judges it.
 
+mod by_mpp;
+
 use super::approval::Sponsoring;
 use super::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
 use super::channel::ChannelRail;
@@ -7,7 +9,7 @@ use super::credential::{kinds, payer, signature, signed_amount};
 use super::exact::ExactRail;
 use super::exposure::{Exposure, Reservation, Settles};
 use super::lifetime::Lifetime;
-use super::mpp::{Method, Mpp, MppPayment};
+use super::mpp::Mpp;
 use super::operation::Operations;
 use super::permit2::Permit2Rail;
 use crate::chain::Rpc;
@@ -24,7 +26,7 @@ use crate::protocol::x402::{
     BATCH_SETTLEMENT, Credential, Extensions, Payload, Requirements, SettleResponse, Version,
     offer_matches,
 };
-use crate::protocol::{Network, Refusal, mpp, permit2};
+use crate::protocol::{Network, Refusal, permit2};
 use alloy::primitives::Address;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -164,42 +166,6 @@ impl Rails {
             RailKind::Channel => self.inner.channel.offer_amount(amount),
         };
         self.offered(wish).map(said).collect()
-    }
-
-    /// The same offers as MPP makes them: challenges for this very request, alive from now on.
-    pub fn challenges(
-        &self,
-        amount: Units,
-        price_row: &str,
-        wish: Wish,
-        bound: &mpp::Bound<'_>,
-        now_s: u64,
-    ) -> Vec<mpp::Challenge> {
-        let by_exact = self.offered(wish).any(|kind| kind == RailKind::Exact);
-        let mpp = self.inner.mpp.as_ref().filter(|_| by_exact);
-        let offer = self.inner.exact.offer(amount, price_row);
-        let decimals = self.asset().decimals.get();
-        mpp.map(|mpp| mpp.challenge(&offer, decimals, bound, now_s))
-            .into_iter()
-            .collect()
-    }
-
-    /// The methods that MPP's challenges of such offers would name.
-    pub fn methods(&self, wish: Wish) -> Vec<Method> {
-        let by_exact = self.offered(wish).any(|kind| kind == RailKind::Exact);
-        let mpp = self.inner.mpp.as_ref().filter(|_| by_exact);
-        let currency = self.asset().address;
-        mpp.map(|_| Method::charge(currency)).into_iter().collect()
-    }
-
-    /// Reads a credential of MPP whose challenge was made here; it may have been made for another request.
-    pub fn read_mpp(
-        &self,
-        credential: &mpp::Credential,
-        idempotency_key: Option<&str>,
-    ) -> Result<MppPayment, Refusal> {
-        let mpp = self.inner.mpp.as_ref().ok_or(mpp::Refused::NotTaken)?;
-        mpp.read(credential, &self.inner.exact, idempotency_key)
     }
 
     fn offered(&self, wish: Wish) -> impl Iterator<Item = RailKind> {
