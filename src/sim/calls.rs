@@ -198,7 +198,7 @@ impl Calls {
         call
     }
 
-    /// Counts a call to a model with `fail_times`, from 1.
+    /// Counts a call to a model with `fail_times` or `fail_percent`, from 1.
     pub(super) fn attempt(&self, model: &str) -> u64 {
         let mut kept = self.lock();
         let known = kept.attempts.len() < NAMES_MAX || kept.attempts.contains_key(model);

@@ -24,6 +24,13 @@ use super::refusal::{Wire, add_secrets, json_response, out_of_credit, refuse};
 use super::usage::Counts;
 use super::{anthropic, completions, embeddings, openai, responses};
 
+/// A number below 100 for an attempt's number, evenly spread.
+const fn spread(attempt: u64) -> u64 {
+    let mixed = attempt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed >> 33) % 100
+}
+
 /// Anthropic refuses more.
 const BREAKPOINTS_MAX: usize = 4;
 /// Pieces of a whole body that is sent slowly.
@@ -127,8 +134,13 @@ impl Sim {
             }
             Err(error) => return refuse(wire, 400, &error.to_string(), None),
         };
-        let times = model.behaviour.fail_times;
-        let faulty = times == 0 || self.calls.attempt(&request.model) <= times;
+        let (times, percent) = (model.behaviour.fail_times, model.behaviour.fail_percent);
+        let attempt = match (times, percent) {
+            (0, 0) => 0,
+            _ => self.calls.attempt(&request.model),
+        };
+        let faulty = attempt <= times || times == 0;
+        let faulty = faulty && (percent == 0 || spread(attempt) < percent);
         let behaviour = if faulty {
             &model.behaviour
         } else {

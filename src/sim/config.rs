@@ -81,6 +81,9 @@ pub struct Behaviour {
     pub retry_after: Option<u64>,
     /// Only the first so many calls meet this model's faults; 0 is all of them.
     pub fail_times: u64,
+    /// How many calls in a hundred meet this model's faults, spread as by chance but the same each time;
+    /// 0 is all of them.
+    pub fail_percent: u64,
     /// Answer 402 as a provider whose account ran dry, with payment headers that nobody may relay.
     pub status_402: bool,
     /// Never answer.
@@ -141,6 +144,7 @@ impl Default for Behaviour {
             fail_status: None,
             retry_after: None,
             fail_times: 0,
+            fail_percent: 0,
             status_402: false,
             hang_before_headers: false,
             die_before_headers: false,

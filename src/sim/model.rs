@@ -44,6 +44,7 @@ const SHORT: &[(&str, &str)] = &[
     ("per", "tokens_per_chunk"),
     ("fail", "fail_status"),
     ("times", "fail_times"),
+    ("percent", "fail_percent"),
     ("retry", "retry_after"),
     ("slow", "slow_body_ms_per_chunk"),
     ("die", "die_before_headers"),

@@ -89,6 +89,24 @@ async fn faults_end_after_fail_times() {
 }
 
 #[tokio::test]
+async fn faults_meet_so_many_calls_in_a_hundred_and_the_same_each_time() {
+    let app = sim();
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let mut failed = Vec::new();
+        for _ in 0..200 {
+            let reply = chat(&app, ask("sim/a?fail=500&percent=30", "x")).await;
+            failed.push(reply.status == 500);
+        }
+        let count = failed.iter().filter(|failed| **failed).count();
+        assert!((40..80).contains(&count), "{count} of 200");
+        runs.push(failed);
+        send(&app, "DELETE", "/sim/calls", &[], String::new()).await;
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[tokio::test]
 async fn a_cut_stream_delivers_exactly_its_chunks() {
     let app = sim();
     for cut in [0, 1, 3] {
