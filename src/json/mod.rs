@@ -17,7 +17,7 @@ mod scan;
 mod splice;
 
 pub use canonical::canonical;
-pub use object::{Object, items, unquoted};
+pub use object::{Index, Object, items, unquoted};
 pub use splice::Splice;
 
 /// How much JSON is read before it is refused.

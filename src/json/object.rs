@@ -21,6 +21,10 @@ pub(super) struct Member<'a> {
     pub(super) value: Range<usize>,
 }
 
+/// Where the top-level members of a text lie, kept without the text.
+#[derive(Debug, Clone, Default)]
+pub struct Index(Vec<Member<'static>>);
+
 impl<'a> Object<'a> {
     /// Indexes `bytes`, which must be exactly one JSON object with no top-level key twice.
     ///
@@ -50,6 +54,29 @@ impl<'a> Object<'a> {
             Some(name) => Err(JsonError::DuplicateKey(name.to_owned())),
             None => Ok(Self { text, members }),
         }
+    }
+
+    /// As it was indexed before; `text` must be that same text.
+    pub fn again(text: &'a str, index: &'a Index) -> Self {
+        let members = index.0.iter().map(|member| Member {
+            name: Cow::Borrowed(member.name.as_ref()),
+            key: member.key.clone(),
+            value: member.value.clone(),
+        });
+        Self {
+            text,
+            members: members.collect(),
+        }
+    }
+
+    /// The index, to be kept without the text.
+    pub fn index(&self) -> Index {
+        let members = self.members.iter().map(|member| Member {
+            name: Cow::Owned(member.name.as_ref().to_owned()),
+            key: member.key.clone(),
+            value: member.value.clone(),
+        });
+        Index(members.collect())
     }
 
     /// The value's text exactly as it stands in the input.

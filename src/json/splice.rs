@@ -29,6 +29,14 @@ impl<'a> Splice<'a> {
         self.edit(key, None)
     }
 
+    /// Whether the edited bytes are the original ones.
+    pub fn is_idle(&self) -> bool {
+        let absent = |key: &str| self.object.span(key).is_none();
+        self.edits
+            .iter()
+            .all(|(key, value)| value.is_none() && absent(key))
+    }
+
     /// The edited bytes.
     pub fn finish(&self) -> Vec<u8> {
         let mut patches = self.changes();

@@ -141,6 +141,20 @@ fn depth_and_size_are_bounded_without_overflow() {
 }
 
 #[test]
+fn a_kept_index_finds_what_the_first_reading_found() {
+    let text = "{ \"a\\u0062\" : [1, 2],\n\"n\":null}";
+    let object = Object::of(text, &Limits::default()).unwrap();
+    let index = object.index();
+    let again = Object::again(text, &index);
+    assert_eq!(again.keys().collect::<Vec<_>>(), ["ab", "n"]);
+    assert_eq!(again.raw("ab"), Some("[1, 2]"));
+    let mut splice = Splice::new(&again);
+    assert!(splice.remove("absent").is_idle());
+    assert!(!splice.set("absent", "1".into()).is_idle());
+    assert!(!Splice::new(&again).remove("n").is_idle());
+}
+
+#[test]
 fn a_splice_changes_the_named_members_only() {
     let text = "{ \"model\" : \"a\",\n  \"n\":1.0e2 , \"stream\":true }";
     assert_eq!(
