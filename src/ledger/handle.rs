@@ -7,8 +7,9 @@ use super::machine::{
     EntityId, Event, Hold, Operation, OperationId, OperationState, ReplayKey, Standing, Withdrawal,
     WithdrawalId, WithdrawalState,
 };
+use super::notes::Note;
 use super::payouts::CreditEntry;
-use super::store::{Head, Reader, Store};
+use super::store::{Head, Pair, Reader, Store};
 use super::verify::{self, VerifyReport};
 use super::writer::{self, Job, Message, QUEUE_JOBS_MAX, Reply};
 use crate::money::Units;
@@ -305,6 +306,20 @@ impl Ledger {
     /// The answer kept for a call, unless it has expired by `now_ms`.
     pub async fn answer(&self, call: &CallId, now_ms: u64) -> Result<Option<Answer>, LedgerError> {
         self.look(|batch| batch.answer(call, now_ms))
+    }
+
+    /// Remembers notes of one kind, or forgets them.
+    pub async fn take_notes(
+        &self,
+        kind: &'static str,
+        notes: Vec<Note>,
+    ) -> Result<(), LedgerError> {
+        self.ask(move |batch| batch.take_notes(kind, notes)).await
+    }
+
+    /// All notes of one kind, by their names.
+    pub fn notes(&self, kind: &str) -> Result<Vec<Pair>, LedgerError> {
+        self.look(|batch| batch.notes(kind))
     }
 
     /// Forgets all answers that expired by `now_ms`; says how many.

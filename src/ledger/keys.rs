@@ -37,6 +37,17 @@ pub(super) const ANSWER_PIECES: &[u8] = b"b/";
 /// Call ids of answers, by when they expire.
 pub(super) const EXPIRIES: &[u8] = b"x/";
 
+/// What was learned, by kind and name.
+const NOTES: &[u8] = b"h/";
+
+/// The key of a note.
+pub(super) fn note(kind: &str, name: &[u8]) -> Vec<u8> {
+    let mut key = join(NOTES, kind.as_bytes());
+    key.push(b'/');
+    key.extend_from_slice(name);
+    key
+}
+
 /// The key of log entry `seq`; big-endian, so that keys sort as numbers.
 pub(super) fn log(seq: u64) -> Vec<u8> {
     join(LOG, &seq.to_be_bytes())

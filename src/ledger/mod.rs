@@ -15,6 +15,7 @@ mod handle;
 mod keys;
 mod log;
 pub mod machine;
+mod notes;
 mod operations;
 mod payouts;
 mod recent;
@@ -27,12 +28,14 @@ pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;
 pub use machine::{
-    Attempt, Broadcast, CallId, CallState, CallSummary, Capture, ChannelId, ChannelOnChain,
-    ChannelOpening, ChannelState, ChannelUse, Credit, CreditKey, Digest32, EntityId, Event, Hold,
-    IdError, KeptVoucher, OURS, Operation, OperationId, OperationKind, OperationState,
-    PendingWithdrawal, ReplayKey, RequestHash, SettleWhen, Settlement, Standing, Takes,
-    TransitionError, VoidReason, Withdrawal, WithdrawalId, WithdrawalState, Work,
+    Alternative, AnsweredBy, Attempt, Broadcast, CallId, CallState, CallSummary, Capture,
+    ChannelId, ChannelOnChain, ChannelOpening, ChannelState, ChannelUse, Credit, CreditKey,
+    Digest32, EntityId, Event, Hold, IdError, KeptVoucher, OURS, Operation, OperationId,
+    OperationKind, OperationState, PendingWithdrawal, ReplayKey, RequestHash, SettleWhen,
+    Settlement, Standing, Takes, TransitionError, VoidReason, Withdrawal, WithdrawalId,
+    WithdrawalState, Work,
 };
+pub use notes::Note;
 pub use payouts::CreditEntry;
 pub use store::{
     Head, MemoryDisk, MemoryFault, MemoryStore, Pair, SledStore, Store, StoreError, Write,

@@ -1,8 +1,12 @@
 use super::credit::{Credit, CreditKey, signed};
 use super::settlement::{OURS, PaidOnceBy};
-use super::{Capture, Event, Hold, SettleWhen, Settlement, Takes, TransitionError, VoidReason};
+use super::{
+    Alternative, AnsweredBy, Capture, Digest32, Event, Hold, SettleWhen, Settlement, Takes,
+    TransitionError, VoidReason,
+};
 use crate::money::{AmountError, Units};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// A call as its events have left it.
@@ -63,6 +67,17 @@ impl CallState {
             }),
             (Some(state), _) => state.after(event),
         }
+    }
+
+    /// Who answered and the prices of the bill, as far as that is known.
+    pub fn answering(&self) -> (&str, &str) {
+        match &self.work {
+            Work::Captured(capture) => capture.answered_by.as_deref(),
+            _ => None,
+        }
+        .map_or((&self.hold.endpoint, &self.hold.price_row), |by| {
+            (&by.endpoint, &by.price_row)
+        })
     }
 
     /// Whether a settlement should be started now.
@@ -315,6 +330,11 @@ impl CallState {
         if charged > bill {
             return Err(TransitionError::ChargedAboveBill { charged, bill });
         }
+        if let Some(by) = &capture.answered_by
+            && !self.hold.allows(by)
+        {
+            return Err(TransitionError::NotQuoted);
+        }
         let expected = self.moved_for(charged).minus(charged)?;
         if capture.credited != expected {
             return Err(TransitionError::CreditMismatch {
@@ -330,6 +350,16 @@ impl CallState {
             event: event.name(),
             state: self.work.name(),
         }
+    }
+}
+
+impl Hold {
+    /// Whether this endpoint may answer at these prices.
+    fn allows(&self, by: &AnsweredBy) -> bool {
+        let row = Digest32::from_bytes(Sha256::digest(&by.price_row).into());
+        let allowed =
+            |other: &Alternative| other.endpoint == by.endpoint && other.price_row_sha256 == row;
+        self.alternatives.iter().any(allowed)
     }
 }
 

@@ -192,12 +192,15 @@ pub struct Hold {
     /// The route it was sent to; records of earlier versions are all of chat completions.
     #[serde(default, skip_serializing_if = "is_chat")]
     pub route: Route,
-    /// The endpoint that answers, by the upstream's name.
+    /// The endpoint that the prices are of, unless one of the alternatives answers.
     pub endpoint: String,
     /// The price row the quote was made from, as canonical JSON text.
     pub price_row: String,
     /// SHA-256 of that text.
     pub price_row_sha256: Digest32,
+    /// Who may answer in place of `endpoint`, each at prices of its own; left out where nobody may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// The markup on the list price, in basis points.
     pub markup_bps: u32,
     /// The most prompt tokens the quote allowed for.
@@ -225,6 +228,26 @@ pub struct Hold {
 
 fn is_chat(route: &Route) -> bool {
     *route == Route::Chat
+}
+
+/// An endpoint that may answer a held call in place of the one the hold names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    /// Its name.
+    pub endpoint: String,
+    /// SHA-256 of its price row's canonical JSON text.
+    pub price_row_sha256: Digest32,
+}
+
+/// The alternative that answered, with the prices of the bill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnsweredBy {
+    /// Its name.
+    pub endpoint: String,
+    /// Its price row, as canonical JSON text.
+    pub price_row: String,
 }
 
 /// A signature that still buys something must not reach a log, so it is left out here.
@@ -257,6 +280,9 @@ pub struct Capture {
     pub raw_usage: Option<String>,
     /// The model the provider says answered.
     pub answered_model: Option<String>,
+    /// Who answered, where that is one of the hold's alternatives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<Box<AnsweredBy>>,
     /// The bill's lines, as on the receipt.
     pub lines: Vec<serde_json::Value>,
     /// The list price of the usage.

@@ -24,7 +24,9 @@ pub use channel::{
     ChannelOnChain, ChannelOpening, ChannelState, ChannelUse, KeptVoucher, PendingWithdrawal,
 };
 pub use credit::{Credit, CreditKey};
-pub use event::{Capture, Event, Hold, SettleWhen, Takes, VoidReason, Withdrawal};
+pub use event::{
+    Alternative, AnsweredBy, Capture, Event, Hold, SettleWhen, Takes, VoidReason, Withdrawal,
+};
 pub use id::{
     CallId, ChannelId, Digest32, EntityId, IdError, OperationId, ReplayKey, RequestHash,
     WithdrawalId,

@@ -9,6 +9,7 @@ mod operation;
 use super::samples::*;
 use super::*;
 use crate::money::Units;
+use sha2::Digest as _;
 use std::sync::Arc;
 
 const REORGED: Event = Event::SettlementReorged { at_ms: 9 };
@@ -29,6 +30,34 @@ fn run(when: SettleWhen, events: &[Event]) -> Result<CallState, TransitionError>
 
 fn captured(when: SettleWhen, charged: u128) -> [Event; 3] {
     [FORWARDED, ANSWERED, capture(&hold(1, 100, when), charged)]
+}
+
+#[test]
+fn only_who_was_quoted_may_answer_and_at_the_prices_that_were_quoted() {
+    let row = r#"{"prompt":"1"}"#;
+    let mut hold = hold(1, 100, SettleWhen::After);
+    hold.alternatives = vec![Alternative {
+        endpoint: "other".to_owned(),
+        price_row_sha256: Digest32::from_bytes(sha2::Sha256::digest(row).into()),
+    }];
+    let answered = |endpoint: &str, price_row: &str| {
+        let Event::Captured(mut capture) = capture(&hold, 40) else {
+            unreachable!("a capture")
+        };
+        capture.answered_by = Some(Box::new(AnsweredBy {
+            endpoint: endpoint.to_owned(),
+            price_row: price_row.to_owned(),
+        }));
+        let held = CallState::apply(None, &Event::Held(Arc::new(hold.clone())));
+        [FORWARDED, ANSWERED, Event::Captured(capture)]
+            .iter()
+            .fold(held, |state, event| CallState::apply(Some(&state?), event))
+    };
+    let state = answered("other", row).unwrap();
+    assert_eq!(state.answering(), ("other", row));
+    for (endpoint, row) in [("stranger", row), ("other", r#"{"prompt":"2"}"#)] {
+        assert_eq!(answered(endpoint, row), Err(TransitionError::NotQuoted));
+    }
 }
 
 #[test]

@@ -64,6 +64,9 @@ pub enum TransitionError {
         /// The bill's total in atomic units.
         bill: Units,
     },
+    /// Only an endpoint that the hold names may answer, at the prices that it was quoted at.
+    #[error("the endpoint that answered, or its prices, are not those of the hold")]
+    NotQuoted,
     /// The credit is not exactly what the chain moves beyond the charge.
     #[error("credited {credited} where {expected} is due")]
     CreditMismatch {

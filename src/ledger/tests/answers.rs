@@ -54,6 +54,28 @@ async fn answers_come_back_whole_until_they_expire() {
 }
 
 #[tokio::test]
+async fn notes_are_remembered_by_kind_and_forgotten_and_are_no_fault() {
+    let disk = MemoryDisk::new();
+    let (ledger, _) = Ledger::open(disk.open()).expect("opens");
+    let note = |name: &[u8], text: &str| (name.to_vec(), Some(text.as_bytes().to_vec()));
+    let notes = vec![note(b"a", "1"), note(&[0, 255], "2")];
+    ledger.take_notes("kind", notes).await.expect("taken");
+    let other = vec![note(b"a", "3")];
+    ledger.take_notes("kinder", other).await.expect("taken");
+    let gone = vec![(b"a".to_vec(), None)];
+    ledger.take_notes("kind", gone).await.expect("taken");
+    let left = vec![(vec![0, 255], b"2".to_vec())];
+    assert_eq!(ledger.notes("kind"), Ok(left.clone()));
+    let long = vec![(b"b".to_vec(), Some(vec![0; (64 << 10) + 1]))];
+    let refused = ledger.take_notes("kind", long).await;
+    assert_eq!(refused, Err(LedgerError::TooLarge));
+    assert_eq!(ledger.verify().await.expect("a report").faults, []);
+    ledger.shutdown().await;
+    let (again, _) = Ledger::open(disk.open()).expect("opens again");
+    assert_eq!(again.notes("kind"), Ok(left));
+}
+
+#[tokio::test]
 async fn a_purge_takes_any_number_and_leaves_nothing() {
     let disk = MemoryDisk::new();
     let (ledger, _) = Ledger::open(disk.open()).expect("opens");
