@@ -1,8 +1,12 @@
 //! What calls taught us, as numbers that Prometheus reads.
 
 mod channels;
+mod decayed;
+mod endpoints;
 
 pub use channels::{ChannelFigures, ChannelMetrics};
+pub use decayed::Decayed;
+pub use endpoints::{Endpoints, Measured, Observation};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
