@@ -113,7 +113,7 @@ fn payment_cases(gateway: &Rc<Gateway>) -> Vec<Case> {
                 .credential(&headers)
                 .expect("a payment")
                 .expect("one");
-            let accepted = rails.accepted(&credential, call.ceiling, &call.price_row());
+            let accepted = rails.accepted(&credential, call.ceiling, call.price_rows());
             assert!(accepted.is_some());
             assert_eq!(
                 rails.check(&credential, call.ceiling, NOW),

@@ -1,5 +1,6 @@
 //! One credential with one body, from its arrival to its call: authorize, hold, then run.
 
+use super::bill::alternatives;
 use super::desk::Shared;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
@@ -81,7 +82,7 @@ impl Attempt {
                 channel: authorized.channel.as_ref().map(|paid| paid.used.clone()),
                 stored: authorized.stored,
             },
-        );
+        )?;
         let settle_by = shared.rails.settle_by(&hold);
         shared.registry().calls.insert(id, Arc::clone(&running));
         // What is settled beforehand is forwarded when that is done; the rest goes on at once.
@@ -199,9 +200,11 @@ pub(super) struct Payment {
     pub(super) stored: Value,
 }
 
-pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Hold {
-    let row = &call.endpoint.model.price;
-    Hold {
+pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Result<Hold, Refusal> {
+    let first = call.candidates.first().ok_or(Refusal::Internal)?;
+    let endpoint = &first.endpoint;
+    let (quote_prompt_max, quote_output_max) = call.tokens_max();
+    Ok(Hold {
         call: payment.call,
         rail: payment.rail.to_owned(),
         replay_key: payment.replay_key,
@@ -213,13 +216,14 @@ pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Hold
         ceiling: call.ceiling,
         held: call.ceiling,
         request: call.request,
-        model: call.endpoint.model.id.clone(),
-        endpoint: call.endpoint.upstream.clone(),
-        price_row: row.canonical_json(),
-        price_row_sha256: Digest32::from_bytes(row.sha256()),
+        model: call.model.id.clone(),
+        endpoint: endpoint.tag().to_owned(),
+        price_row: endpoint.model.price.canonical_json(),
+        price_row_sha256: Digest32::from_bytes(endpoint.price_row),
+        alternatives: alternatives(call),
         markup_bps: call.markup_bps,
-        quote_prompt_max: call.quote.prompt_tokens_max,
-        quote_output_max: call.quote.output_tokens_max,
+        quote_prompt_max,
+        quote_output_max,
         settle_when: payment.settle_when,
         takes: payment.takes,
         remembered: true,
@@ -228,7 +232,7 @@ pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Hold
         route: call.route,
         stream: call.stream,
         at_ms: now_ms(),
-    }
+    })
 }
 
 /// Another attempt won the race for this credential: tell its outcome to our listeners.

@@ -1,8 +1,8 @@
 //! The bill of one call: reported usage priced by the quoted row, or the stated estimate, never
 //! above the ceiling.
 
-use super::quote::QuotedCall;
-use crate::ledger::{Capture, SettleWhen, Takes};
+use super::quote::{Candidate, QuotedCall};
+use crate::ledger::{Alternative, AnsweredBy, Capture, Digest32, SettleWhen, Takes};
 use crate::metering::{Reading, Usage};
 use crate::money::{AmountError, AssetDecimals, Units};
 use crate::pricing::{self, Bill, Line};
@@ -26,12 +26,16 @@ pub(super) struct Billing {
     charged: Units,
     over_quote: bool,
     flags: Vec<String>,
+    /// Who answered, unless it is the first that could.
+    answered_by: Option<Box<AnsweredBy>>,
     receipt: Option<String>,
 }
 
-/// Bills what a reading says; `complete` is false when the answer was cut.
+/// Bills what a reading says at the prices of who answered, after so many tries that came to nothing;
+/// `complete` is false when the answer was cut.
 pub(super) fn bill(
     call: &QuotedCall,
+    (by, failed): (&Candidate, usize),
     reading: &Reading,
     complete: bool,
     decimals: AssetDecimals,
@@ -47,7 +51,10 @@ pub(super) fn bill(
     if !complete {
         flags.push("upstream_cut".to_owned());
     }
-    let estimate = pricing::estimate_usage(call.prompt_bytes, reading.text_bytes, &call.quote);
+    if failed > 0 {
+        flags.push("failed_over".to_owned());
+    }
+    let estimate = pricing::estimate_usage(call.prompt_bytes, reading.text_bytes, &by.quote);
     let (usage, source) = match &reading.usage {
         Ok(usage) => reported(*usage, &estimate, complete),
         Err(fault) => {
@@ -55,7 +62,7 @@ pub(super) fn bill(
             (estimate, "estimated")
         }
     };
-    let bill = pricing::bill(&call.endpoint.model.price, &usage, call.markup_bps)?;
+    let bill = pricing::bill(&by.endpoint.model.price, &usage, call.markup_bps)?;
     let due = bill.total.to_units_ceil(decimals)?;
     Ok(Billing {
         usage,
@@ -69,8 +76,26 @@ pub(super) fn bill(
         over_quote: due > call.ceiling,
         bill,
         flags,
+        answered_by: call.stands_in(by).then(|| Box::new(answered_by(by))),
         receipt: None,
     })
+}
+
+fn answered_by(by: &Candidate) -> AnsweredBy {
+    AnsweredBy {
+        endpoint: by.endpoint.tag().to_owned(),
+        price_row: by.endpoint.model.price.canonical_json(),
+    }
+}
+
+/// The endpoints that may answer in place of the first, for the hold.
+pub(super) fn alternatives(call: &QuotedCall) -> Vec<Alternative> {
+    let others = call.candidates.iter().skip(1);
+    let others = others.map(|by| Alternative {
+        endpoint: by.endpoint.tag().to_owned(),
+        price_row_sha256: Digest32::from_bytes(by.endpoint.price_row),
+    });
+    others.collect()
 }
 
 /// The provider's counts; of a cut answer they may be from before its end, so what was delivered
@@ -116,6 +141,7 @@ impl Billing {
             usage_source: self.source.to_owned(),
             raw_usage: self.raw_usage.clone(),
             answered_model: self.answered_model.clone(),
+            answered_by: self.answered_by.clone(),
             lines: self.bill.lines.iter().map(|line| json!(line)).collect(),
             list: self.bill.list,
             saving: self.bill.cache_saving,
@@ -125,6 +151,10 @@ impl Billing {
             flags: self.flags.clone(),
             at_ms,
         }
+    }
+
+    pub(super) const fn usage(&self) -> Usage {
+        self.usage
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -167,7 +197,7 @@ impl Billing {
     }
 
     pub(super) fn count(&self, metrics: &Metrics, call: &QuotedCall) {
-        let model = &call.endpoint.model.id;
+        let model = &call.model.id;
         for Line { class, tokens, .. } in &self.bill.lines {
             metrics.tokens(model, class.name(), *tokens);
         }

@@ -3,10 +3,12 @@
 
 use super::attempt::{Attempt, attempt_key};
 use super::gift::Gift;
+use super::plan::{Expected, expected};
 use super::prices::PriceBook;
 use super::quote::{Indexed, Quoted, QuotedCall, Terms, request_hash};
 use super::receipts::Receipts;
 use super::refusal::Refusal;
+use super::routing::Routing;
 use super::running::{Head, Listener, Running};
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -75,6 +77,7 @@ pub(super) struct Shared {
     pub(super) settlements: Settlements,
     pub(super) receipts: Receipts,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) routing: Routing,
     pub(super) decimals: AssetDecimals,
     pub(super) answer_bytes_max: usize,
     pub(super) tasks: TaskTracker,
@@ -98,7 +101,9 @@ impl Desk {
     /// Opens the desk.
     pub fn new(config: &Config, prices: PriceBook, parts: DeskParts) -> Self {
         let decimals = config.asset.decimals;
+        let secret = config.payment.receipt_key.reveal();
         let shared = Shared {
+            routing: Routing::remembered(&parts.ledger, secret),
             ledger: parts.ledger,
             rails: parts.rails,
             settlements: parts.settlements,
@@ -126,8 +131,14 @@ impl Desk {
     }
 
     /// Quotes a request by the current price table.
-    pub fn quote(&self, route: Route, body: &[u8]) -> Result<Quoted, Refusal> {
+    pub fn quote(&self, route: Route, body: &Bytes) -> Result<Quoted, Refusal> {
         Indexed::read(route, body)?.quote(&self.shared.prices.current(), &self.shared.terms)
+    }
+
+    /// What a quoted request will probably cost.
+    pub fn expected(&self, quoted: &Quoted, body: &Bytes) -> Option<Expected> {
+        let shared = &self.shared;
+        expected(&shared.routing, quoted, body, shared.decimals)
     }
 
     /// The rails that payments come by.
@@ -175,7 +186,7 @@ impl Desk {
     /// Takes a request that was quoted at nothing, which nobody need pay for.
     pub fn take_free(
         &self,
-        body: &[u8],
+        body: &Bytes,
         quoted: Quoted,
         headers: HeaderMap,
     ) -> Result<Listener, Refusal> {
@@ -280,13 +291,13 @@ impl Desk {
     /// costs nothing now needs nobody to accept it.
     fn accepted(
         &self,
-        (route, body): (Route, &[u8]),
+        (route, body): (Route, &Bytes),
         request: RequestHash,
         credential: &Credential,
     ) -> Result<QuotedCall, Refusal> {
         let rails = &self.shared.rails;
         let accepts = |quoted: &Quoted| {
-            let accepted = rails.accepted(credential, quoted.ceiling, &quoted.price_row());
+            let accepted = rails.accepted(credential, quoted.ceiling, quoted.price_rows());
             accepted.is_some()
         };
         let indexed = Indexed::read(route, body)?;
@@ -362,6 +373,7 @@ impl Desk {
                 "stopping with calls under way; the next start finishes them"
             );
         }
+        self.shared.write_what_was_learned().await;
         self.shared.settlements.stop();
     }
 
@@ -388,6 +400,14 @@ impl Shared {
             None => self.rails.check_signer(credential, now_s),
         };
         checked.map_err(Refusal::Payment)
+    }
+
+    /// What is not written is learned anew: nothing else depends on it.
+    pub(super) async fn write_what_was_learned(&self) {
+        let written = self.routing.write(&self.ledger, now_ms()).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "what was learned could not be written down");
+        }
     }
 
     /// The same answer for the same payment: the running call's, or the one kept.

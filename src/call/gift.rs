@@ -66,7 +66,7 @@ impl Gift {
             stored: Value::Null,
         };
         shared.registry().calls.insert(id, Arc::clone(&running));
-        let hold = hold(&shared, &call, payment);
+        let hold = hold(&shared, &call, payment)?;
         let forwarded = Event::Forwarded { at_ms: now_ms() };
         let held = shared.ledger.begin(hold, vec![forwarded]).await;
         let held = held.map_err(|error| {

@@ -5,25 +5,31 @@
 
 mod attempt;
 mod bill;
+mod body;
 mod desk;
+mod forward;
 mod gift;
 mod heading;
 mod known;
 mod limit;
+mod plan;
 mod prices;
 mod quote;
 mod receipts;
 mod refusal;
 mod relay;
 mod resume;
+mod routing;
 mod running;
 mod task;
 
 pub use crate::ledger::CallId;
 pub use desk::{Desk, DeskParts};
+pub use forward::{Tried, Unanswered};
 pub use heading::CALL_ID;
+pub use plan::Expected;
 pub use prices::PriceBook;
-pub use quote::{Quoted, QuotedCall};
+pub use quote::{Candidate, Quoted, QuotedCall};
 pub use receipts::Receipts;
 pub use refusal::Refusal;
 pub use running::{Head, Listener};

@@ -98,16 +98,20 @@ impl PriceTable {
     }
 }
 
-fn remembered(file: &Path) -> Option<BTreeMap<String, PriceRow>> {
+/// The rows last in force, by model and endpoint.
+type Rows = BTreeMap<String, BTreeMap<String, PriceRow>>;
+
+fn remembered(file: &Path) -> Option<Rows> {
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
 /// A folder that cannot be written costs the grace time across a restart and nothing else.
 fn remember(file: &Path, upstreams: &[UpstreamConfig]) {
-    let models = upstreams.iter().flat_map(|upstream| &upstream.models);
-    let rows: BTreeMap<&str, &PriceRow> = models
-        .map(|model| (model.id.as_str(), &model.price))
-        .collect();
+    let mut rows = Rows::new();
+    for model in upstreams.iter().flat_map(|upstream| &upstream.models) {
+        let endpoints = rows.entry(model.id.clone()).or_default();
+        endpoints.insert(model.tag.clone(), model.price.clone());
+    }
     let anew = file.with_extension("new");
     let written = serde_json::to_vec(&rows)
         .map_err(std::io::Error::other)
@@ -118,18 +122,24 @@ fn remember(file: &Path, upstreams: &[UpstreamConfig]) {
     }
 }
 
-/// The upstreams at remembered prices; `None` when these are the same.
-fn repriced(
-    upstreams: &[UpstreamConfig],
-    rows: &BTreeMap<String, PriceRow>,
-) -> Option<Vec<UpstreamConfig>> {
+/// The upstreams at remembered prices, and without the endpoints that are new; `None` when these are
+/// the same.
+fn repriced(upstreams: &[UpstreamConfig], rows: &Rows) -> Option<Vec<UpstreamConfig>> {
     let mut older = upstreams.to_vec();
     let mut changed = false;
-    for model in older.iter_mut().flat_map(|upstream| &mut upstream.models) {
-        if let Some(row) = rows.get(&model.id).filter(|row| **row != model.price) {
-            model.price = row.clone();
-            changed = true;
-        }
+    for upstream in &mut older {
+        upstream.models.retain_mut(|model| {
+            let row = rows.get(&model.id).and_then(|rows| rows.get(&model.tag));
+            let Some(row) = row else {
+                changed = true;
+                return false;
+            };
+            if *row != model.price {
+                model.price = row.clone();
+                changed = true;
+            }
+            true
+        });
     }
     changed.then_some(older)
 }

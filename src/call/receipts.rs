@@ -86,6 +86,7 @@ fn body(state: &CallState, at_ms: u64) -> Option<ReceiptBody> {
         Some(_) => UsageSource::Estimated,
         None => UsageSource::None,
     };
+    let (endpoint, price_row) = state.answering();
     let answered = capture.and_then(|capture| capture.answered_model.clone());
     let flags = match capture {
         Some(capture) => capture.flags.clone(),
@@ -104,9 +105,9 @@ fn body(state: &CallState, at_ms: u64) -> Option<ReceiptBody> {
         route: (hold.route != Route::Chat).then_some(hold.route),
         answered_by: AnsweredBy {
             model: answered.unwrap_or_else(|| hold.model.clone()),
-            endpoint: hold.endpoint.clone(),
+            endpoint: endpoint.to_owned(),
         },
-        price_row: serde_json::from_str(&hold.price_row).ok()?,
+        price_row: serde_json::from_str(price_row).ok()?,
         price_row_sha256: Hash::default(),
         usage,
         usage_source,

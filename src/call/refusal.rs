@@ -1,9 +1,10 @@
 use super::CallId;
+use super::forward::Unanswered;
 use crate::ledger::ChannelState;
 use crate::money::Units;
 use crate::pricing::{QuoteRefusal, ShapeRefusal};
 use crate::protocol::{self, x402};
-use crate::router::UpstreamFailure;
+use crate::router::WantedMistake;
 use alloy::primitives::Address;
 
 /// Why a call has no answer. Nothing is charged for any of these.
@@ -18,6 +19,13 @@ pub enum Refusal {
     },
     /// No endpoint answers this model.
     UnknownModel(String),
+    /// The model is there, but the caller's wishes leave none of its endpoints.
+    NoEndpoint {
+        /// The model.
+        model: String,
+        /// The wishes that did.
+        excluded_by: Vec<&'static str>,
+    },
     /// The quote is above what this gateway takes for one call.
     TooDear {
         /// What the call could cost.
@@ -58,8 +66,8 @@ pub enum Refusal {
     LedgerUnavailable,
     /// As many calls run as this gateway is configured for, or it is stopping.
     Busy,
-    /// The upstream gave no answer.
-    Upstream(UpstreamFailure),
+    /// No endpoint gave an answer.
+    Upstream(Box<Unanswered>),
     /// A fault of this gateway.
     Internal,
 }
@@ -69,6 +77,15 @@ impl From<ShapeRefusal> for Refusal {
         Self::BadRequest {
             message: format!("`{}`: {}.", refusal.param, refusal.message),
             param: Some(refusal.param),
+        }
+    }
+}
+
+impl From<WantedMistake> for Refusal {
+    fn from(mistake: WantedMistake) -> Self {
+        Self::BadRequest {
+            message: format!("`{}` {}.", mistake.param, mistake.message),
+            param: Some(mistake.param),
         }
     }
 }
@@ -85,11 +102,5 @@ impl From<QuoteRefusal> for Refusal {
 impl From<protocol::Refusal> for Refusal {
     fn from(refusal: protocol::Refusal) -> Self {
         Self::Payment(refusal)
-    }
-}
-
-impl From<UpstreamFailure> for Refusal {
-    fn from(failure: UpstreamFailure) -> Self {
-        Self::Upstream(failure)
     }
 }

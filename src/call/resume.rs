@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 /// How often answers past their time are forgotten.
 const PURGE_EVERY: Duration = Duration::from_secs(30);
 
+/// How often what was learned is written down: a crash forgets no more than this.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+
 impl Desk {
     /// Finishes what was open: a call without its bill is voided (the interruption was ours), a bill
     /// without its receipt gets it, whatever may be on chain is found out and settled, and what was
@@ -45,12 +48,14 @@ impl Desk {
         let shared = Arc::clone(self.shared());
         tokio::spawn(async move {
             let mut purge = tokio::time::interval(PURGE_EVERY);
+            let mut learned = tokio::time::interval(WRITE_EVERY);
             loop {
                 tokio::select! {
                     news = settled.recv() => match news {
                         Some(id) => shared.receipt_anew(&id).await,
                         None => return,
                     },
+                    _ = learned.tick() => shared.write_what_was_learned().await,
                     _ = purge.tick() => {
                         if let Err(error) = shared.ledger.purge_expired(now_ms()).await {
                             tracing::warn!(%error, "old answers could not be forgotten");

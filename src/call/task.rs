@@ -2,29 +2,29 @@
 
 use super::bill::{self, Billing};
 use super::desk::{Shared, keepable};
+use super::forward::{Answer, Begun, Forward, Streaming, Unanswered, Whole};
 use super::heading::{ByChannel, Heading};
 use super::known::Known;
 use super::limit::Limit;
-use super::quote::QuotedCall;
+use super::plan::{Answered, Plan};
+use super::quote::{Candidate, QuotedCall};
 use super::refusal::Refusal;
-use super::relay::StreamRelay;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
     CallId, CallState, ChannelState, Event, LedgerError, SettleWhen, Takes, VoidReason,
 };
-use crate::metering::{Dialect, meter_whole};
 use crate::money::Units;
 use crate::payment::{MppPaid, PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
 use crate::protocol::x402;
-use crate::router::{UpstreamAnswer, UpstreamFailure};
+use crate::router::{Account, UpstreamFailure};
 use alloy::primitives::Address;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A call whose credential is good and whose hold is durable.
 pub(super) struct Task {
@@ -61,6 +61,20 @@ struct Captured {
     charged: Units,
 }
 
+/// An answer that has begun, beside its body.
+struct Passed<'a> {
+    by: &'a Candidate,
+    account: &'a Account,
+    plan: &'a Plan,
+    tried: Instant,
+    first_token: Duration,
+    headers: HeaderMap,
+    /// How many tries came to nothing before.
+    failed: usize,
+    /// A settlement that was made before the call.
+    early: Option<Settlement>,
+}
+
 /// How a held call ended, for the metrics.
 type Ended = Result<&'static str, Refusal>;
 
@@ -69,7 +83,7 @@ impl Task {
     pub(super) async fn run(self, held: CallState) {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.call_begun();
-        let model = self.call.endpoint.model.id.clone();
+        let model = self.call.model.id.clone();
         let outcome = match self.drive(Known::new(held)).await {
             Ok(outcome) => outcome,
             Err(refusal) => {
@@ -94,27 +108,63 @@ impl Task {
             SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => None,
         };
         pass(Failpoint::Forward);
+        let routing = &self.shared.routing;
+        let payer = format!("{:#x}", self.payer);
+        let conversation = self
+            .call
+            .conversation(&routing.namer, &payer, &self.headers)?;
+        let plan = Plan::of(routing, &self.call, conversation, now_ms());
         let sent = Instant::now();
-        let limit = Limit::of(sent, self.call.endpoint.call_timeout, self.settle_by);
-        let answer = self.call.endpoint.send(
-            self.call.route,
-            self.headers.clone(),
-            self.call.body.clone(),
-        );
-        let answer = match limit.within(answer).await.and_then(|answer| answer) {
-            Ok(answer) if answer.is_event_stream == self.call.stream => answer,
-            Ok(_) => {
-                let message = "the content type is not what was asked for";
-                return self
-                    .void(known, UpstreamFailure::Malformed(message.to_owned()))
-                    .await;
-            }
-            Err(failure) => return self.void(known, failure).await,
+        let forward = Forward {
+            call: &self.call,
+            headers: &self.headers,
+            metrics: &self.shared.metrics,
+            routing,
+            plan: &plan,
+            bytes_max: self.shared.answer_bytes_max,
+            sent,
+            settle_by: self.settle_by,
         };
-        if self.call.stream {
-            self.relay_stream(known, answer, early, (sent, limit)).await
-        } else {
-            self.relay_whole(known, answer, early, (sent, limit)).await
+        let begun = match forward.begun().await {
+            Ok(begun) => begun,
+            Err(unanswered) => return self.void(known, unanswered).await,
+        };
+        self.answered(&mut known).await?;
+        let Begun {
+            by,
+            account,
+            busy: _busy,
+            tried,
+            first_token,
+            headers,
+            answer,
+            failed,
+        } = begun;
+        let begun = Passed {
+            by,
+            account,
+            plan: &plan,
+            tried,
+            first_token,
+            headers,
+            failed,
+            early,
+        };
+        match answer {
+            Answer::Whole(whole) => self.pass_whole(known, begun, *whole).await,
+            Answer::Stream(stream) => {
+                // What is settled from its first byte on has time from then on.
+                let settle_by = match self.settle_when {
+                    SettleWhen::OnFirstByte => None,
+                    _ => self.settle_by,
+                };
+                let limit = Forward {
+                    settle_by,
+                    ..forward
+                }
+                .limit(by);
+                self.pass_stream(known, begun, *stream, limit).await
+            }
         }
     }
 
@@ -126,49 +176,11 @@ impl Task {
         Ok(settlement)
     }
 
-    async fn relay_whole(
-        &self,
-        mut known: Known,
-        answer: UpstreamAnswer,
-        early: Option<Settlement>,
-        (sent, limit): (Instant, Limit),
-    ) -> Ended {
-        let mut upstream = answer.body;
-        let first = match limit.next(&mut upstream).await {
-            Some(Ok(bytes)) => bytes,
-            Some(Err(failure)) => return self.void(known, failure).await,
-            None => {
-                return self
-                    .void(known, UpstreamFailure::Malformed("it is empty".to_owned()))
-                    .await;
-            }
-        };
-        self.shared.metrics.first_byte(sent.elapsed());
-        let bytes_max = self.shared.answer_bytes_max;
-        let read = async {
-            let mut body = first.to_vec();
-            while let Some(next) = limit.next(&mut upstream).await {
-                body.extend_from_slice(&next?);
-                if body.len() > bytes_max {
-                    return Err(UpstreamFailure::TooLarge);
-                }
-            }
-            Ok(body)
-        };
-        let body = match read.await {
-            Ok(body) => body,
-            Err(failure) => return self.void(known, failure).await,
-        };
-        let reading = meter_whole(self.dialect(), &body);
-        if reading.error || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
-            let message = "a success status with an error or no JSON in it";
-            return self
-                .void(known, UpstreamFailure::Malformed(message.to_owned()))
-                .await;
-        }
-        self.answered(&mut known).await?;
+    async fn pass_whole(&self, mut known: Known, passed: Passed<'_>, answer: Whole) -> Ended {
+        let early = passed.early.clone();
         let settlement = self.settlement_on_first_byte(&mut known, early).await?;
-        let heading = self.heading(answer.headers, settlement.as_ref());
+        let heading = self.heading(passed.headers.clone(), settlement.as_ref());
+        let body = answer.body;
         let told = |billing: &Billing| {
             let text = std::str::from_utf8(&body).ok();
             let told = text.and_then(|text| {
@@ -176,8 +188,9 @@ impl Task {
             });
             told.map_or_else(|| body.clone(), String::into_bytes)
         };
+        let reading = (&answer.reading, true);
         let captured = self
-            .capture(&mut known, (&reading, true), &heading, &told)
+            .capture(&mut known, &passed, reading, &heading, &told)
             .await?;
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
@@ -185,38 +198,20 @@ impl Task {
         self.close(captured.charged).await
     }
 
-    async fn relay_stream(
+    async fn pass_stream(
         &self,
         mut known: Known,
-        answer: UpstreamAnswer,
-        early: Option<Settlement>,
-        (sent, limit): (Instant, Limit),
+        passed: Passed<'_>,
+        answer: Streaming,
+        limit: Limit,
     ) -> Ended {
-        let mut upstream = answer.body;
-        let bytes_max = self.shared.answer_bytes_max;
-        let mut relay = StreamRelay::new(
-            self.call.route,
-            self.dialect(),
-            self.call.usage_wanted,
-            bytes_max,
-        );
-        while !relay.begun() {
-            relay.take(limit.next(&mut upstream).await);
-            if let Some(failure) = relay.failure().filter(|_| !relay.begun()) {
-                return self.void(known, failure).await;
-            }
-        }
-        self.shared.metrics.first_byte(sent.elapsed());
-        self.answered(&mut known).await?;
-
-        // What is settled from its first byte on has time from then on.
-        let limit = match self.settle_when {
-            SettleWhen::OnFirstByte => Limit::of(sent, self.call.endpoint.call_timeout, None),
-            _ => limit,
-        };
+        let Streaming {
+            mut upstream,
+            mut relay,
+        } = answer;
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
-            let settling = self.settlement_on_first_byte(&mut known, early);
+            let settling = self.settlement_on_first_byte(&mut known, passed.early.clone());
             tokio::pin!(settling);
             loop {
                 tokio::select! {
@@ -227,7 +222,7 @@ impl Task {
             }
         };
         let waits = self.headers_tell_the_charge();
-        let mut heading = self.heading(answer.headers, settlement.as_ref());
+        let mut heading = self.heading(passed.headers.clone(), settlement.as_ref());
         if !waits {
             heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
             self.push(relay.ready());
@@ -242,25 +237,22 @@ impl Task {
 
         let kept = relay.ready();
         let ending = relay.finish();
+        let health = &self.shared.routing.health;
+        let (endpoint, account) = (&passed.by.endpoint, passed.account);
+        match ending.complete {
+            true => health.worked(endpoint, account),
+            false => health.cut(endpoint, account, Instant::now()),
+        }
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
+        let reading = (&ending.reading, ending.complete);
         let captured = self
-            .capture(
-                &mut known,
-                (&ending.reading, ending.complete),
-                &heading,
-                &rest,
-            )
+            .capture(&mut known, &passed, reading, &heading, &rest)
             .await?;
         if waits {
             self.begin(&heading, captured.books.as_ref());
         }
         self.running.push(captured.rest);
         self.close(captured.charged).await
-    }
-
-    /// How the answer says what it used.
-    fn dialect(&self) -> Dialect {
-        self.call.route.dialect(self.call.endpoint.model.dialect)
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by
@@ -335,15 +327,17 @@ impl Task {
     async fn capture(
         &self,
         known: &mut Known,
+        passed: &Passed<'_>,
         (reading, complete): (&crate::metering::Reading, bool),
         heading: &Heading,
         rest: &(impl Fn(&Billing) -> Vec<u8> + Sync),
     ) -> Result<Captured, Refusal> {
-        let billing =
-            bill::bill(&self.call, reading, complete, self.shared.decimals).map_err(|error| {
-                tracing::error!(call = %self.id, %error, "the bill could not be computed");
-                Refusal::Internal
-            })?;
+        let by = (passed.by, passed.failed);
+        let billing = bill::bill(&self.call, by, reading, complete, self.shared.decimals);
+        let billing = billing.map_err(|error| {
+            tracing::error!(call = %self.id, %error, "the bill could not be computed");
+            Refusal::Internal
+        })?;
         pass(Failpoint::Usage);
         let held = self.call.ceiling;
         let at_ms = now_ms();
@@ -366,6 +360,21 @@ impl Task {
         let books = self.write_with_answer(known, heading, &bytes).await?;
         pass(Failpoint::Capture);
         billing.count(&self.shared.metrics, &self.call);
+        let answered = Answered {
+            usage: billing.usage(),
+            complete,
+            first_token: match self.call.stream {
+                true => passed.first_token,
+                // Of an answer in one piece nobody sees the first token.
+                false => Duration::ZERO,
+            },
+            whole: passed.tried.elapsed(),
+        };
+        let by = (passed.by, passed.account);
+        let routing = &self.shared.routing;
+        passed
+            .plan
+            .learn(routing, &self.call, by, &answered, now_ms());
         // A reorganisation has come between: nobody else signs anew what was not yet written.
         if known.state.settlement != told
             && let Some(state) = self.shared.receipts.issue(&self.id, &known.state).await
@@ -417,8 +426,8 @@ impl Task {
         Ok(if unpaid { "unpaid" } else { "captured" })
     }
 
-    async fn void(&self, mut known: Known, failure: UpstreamFailure) -> Ended {
-        let reason = match &failure {
+    async fn void(&self, mut known: Known, unanswered: Unanswered) -> Ended {
+        let reason = match &unanswered.failure {
             UpstreamFailure::Unreachable | UpstreamFailure::Cut => VoidReason::UpstreamUnavailable,
             UpstreamFailure::TimedOut | UpstreamFailure::Ended(_) => VoidReason::UpstreamTimeout,
             UpstreamFailure::Refused { status, .. } if status.is_client_error() => {
@@ -429,7 +438,8 @@ impl Task {
                 VoidReason::UpstreamInvalid
             }
         };
-        tracing::warn!(call = %self.id, upstream = self.call.endpoint.upstream, %failure, "no answer: nothing is charged");
+        let failure = &unanswered.failure;
+        tracing::warn!(call = %self.id, model = self.call.model.id, %failure, "no answer: nothing is charged");
         let voided = Event::Voided {
             reason,
             at_ms: now_ms(),
@@ -439,7 +449,7 @@ impl Task {
         if known.state.settlement.is_confirmed() {
             self.shared.receipts.issue(&self.id, &known.state).await;
         }
-        Err(failure.into())
+        Err(Refusal::Upstream(Box::new(unanswered)))
     }
 
     async fn settlement_failed(&self, known: &mut Known, reason: String) -> Refusal {

@@ -2,6 +2,7 @@
 //!
 //! Reading opens no port and starts nothing, so that `groat check` can say what is wrong safely.
 
+mod affinity;
 mod merge;
 mod rails;
 mod reader;
@@ -9,16 +10,19 @@ mod remarks;
 mod secret;
 mod sections;
 mod template;
+mod upstream;
 
+pub use affinity::Affinity;
 pub use merge::overlay;
 pub use rails::{
     ChannelsConfig, ContractsConfig, ExposureConfig, MppConfig, RailKind, SettlerConfig,
 };
 pub use reader::{Environment, Mistake};
 pub use secret::Secret;
-pub use sections::{
-    AssetConfig, ChainConfig, GatewayConfig, ModelConfig, PaymentConfig, UpstreamConfig,
-};
+pub use sections::{AssetConfig, ChainConfig, GatewayConfig, PaymentConfig};
+#[cfg(test)]
+pub(crate) use upstream::upstreams_of;
+pub use upstream::{ModelConfig, QUANTIZATIONS, UpstreamConfig, UpstreamKey};
 
 use reader::Reader;
 use std::path::Path;
@@ -93,8 +97,8 @@ impl Config {
                 "at least one [[upstream]] with one [[upstream.model]] is required",
             );
         }
-        for id in repeated_ids(&upstreams) {
-            root.wrong("upstream", format!("model id {id:?} is defined twice"));
+        for mistake in upstream::clashes(&upstreams) {
+            root.wrong("upstream", mistake);
         }
         root.absorb(mistakes);
         let mistakes = root.finish();
@@ -130,21 +134,6 @@ pub fn read_table(path: &Path) -> Result<Table, ConfigError> {
         .map_err(|error| ConfigError::Unreadable(name.clone(), error))?;
     text.parse()
         .map_err(|error: toml::de::Error| ConfigError::NotToml(name, error.to_string()))
-}
-
-fn repeated_ids(upstreams: &[UpstreamConfig]) -> Vec<String> {
-    let mut ids: Vec<&str> = upstreams
-        .iter()
-        .flat_map(|upstream| upstream.models.iter().map(|model| model.id.as_str()))
-        .collect();
-    ids.sort_unstable();
-    let mut repeated: Vec<String> = ids
-        .windows(2)
-        .filter(|pair| pair.first() == pair.last())
-        .filter_map(|pair| pair.first().map(|id| (*id).to_owned()))
-        .collect();
-    repeated.dedup();
-    repeated
 }
 
 fn count(n: usize) -> String {

@@ -250,31 +250,52 @@ impl<'a> Reader<'a> {
 
     /// A secret: `{ env = "NAME" }` or `{ file = "path" }`, never the text itself.
     pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
-        let form = "must be { env = \"NAME\" } or { file = \"path\" }: secrets are not written in the configuration";
-        let source = match self.take(key)? {
-            Value::Table(table) if table.len() == 1 => table,
+        match self.take(key)? {
+            Value::Table(table) if table.len() == 1 => {
+                let found = secret_in(&table, self.environment);
+                self.told(key, found)
+            }
             _ => {
-                self.wrong(key, form);
-                return None;
-            }
-        };
-        let found = match source.iter().next() {
-            Some((kind, Value::String(name))) if kind == "env" => (self.environment)(name)
-                .ok_or_else(|| format!("the environment variable {name} is not set")),
-            Some((kind, Value::String(path))) if kind == "file" => std::fs::read_to_string(path)
-                .map_err(|error| format!("{path} cannot be read: {error}")),
-            _ => Err(form.to_owned()),
-        };
-        match found.map(|text| text.trim().to_owned()) {
-            Ok(text) if !text.is_empty() => Some(Secret::new(text)),
-            Ok(_) => {
-                self.wrong(key, "the secret is empty");
-                None
-            }
-            Err(message) => {
-                self.wrong(key, message);
+                self.wrong(key, SECRET_FORM);
                 None
             }
         }
+    }
+
+    /// A secret whose `env` or `file` stands in this very table, beside other members.
+    pub(super) fn own_secret(&mut self) -> Option<Secret> {
+        let mut table = Table::new();
+        for kind in ["env", "file"] {
+            if let Some(value) = self.take(kind) {
+                table.insert(kind.to_owned(), value);
+            }
+        }
+        let found = match table.len() {
+            1 => secret_in(&table, self.environment),
+            _ => Err(SECRET_FORM.to_owned()),
+        };
+        self.told("env", found)
+    }
+
+    fn told(&mut self, key: &str, found: Result<Secret, String>) -> Option<Secret> {
+        found.map_err(|message| self.wrong(key, message)).ok()
+    }
+}
+
+const SECRET_FORM: &str = "must be { env = \"NAME\" } or { file = \"path\" }: secrets are not written in the configuration";
+
+/// The secret that a table's one member leads to.
+fn secret_in(table: &Table, environment: Environment<'_>) -> Result<Secret, String> {
+    let found =
+        match table.iter().next() {
+            Some((kind, Value::String(name))) if kind == "env" => environment(name)
+                .ok_or_else(|| format!("the environment variable {name} is not set")),
+            Some((kind, Value::String(path))) if kind == "file" => std::fs::read_to_string(path)
+                .map_err(|error| format!("{path} cannot be read: {error}")),
+            _ => Err(SECRET_FORM.to_owned()),
+        };
+    match found?.trim() {
+        "" => Err("the secret is empty".to_owned()),
+        text => Ok(Secret::new(text)),
     }
 }

@@ -80,7 +80,7 @@ fn every_template_is_a_whole_upstream_but_for_its_models() {
         assert_eq!(upstream.name, name);
         let local = upstream.base_url.starts_with("http://127.0.0.1:");
         assert!(local || upstream.base_url.starts_with("https://"), "{name}");
-        assert_eq!(upstream.key.is_some(), !local, "{name}");
+        assert_eq!(!upstream.keys.is_empty(), !local, "{name}");
         assert!(!upstream.routes.is_empty(), "{name}");
         let own_dialect = upstream.dialect.name() == name;
         assert!(own_dialect || local, "{name}: {}", upstream.dialect);

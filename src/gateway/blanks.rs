@@ -5,7 +5,7 @@ use crate::metering::Route;
 use crate::payment::Wish;
 use crate::protocol::HeaderError;
 use crate::protocol::x402::Blank;
-use crate::router::Endpoint;
+use crate::router::Model;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
@@ -16,8 +16,8 @@ pub(super) struct Blanks(RwLock<HashMap<Kind, Kept>>);
 /// Everything that a challenge depends on beside the ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Kind {
-    /// The endpoint's place in memory: another price is another endpoint.
-    endpoint: usize,
+    /// The model's place in memory: another price is another model there.
+    model: usize,
     route: Route,
     stream: bool,
     wish: Wish,
@@ -26,8 +26,8 @@ struct Kind {
 #[derive(Debug)]
 struct Kept {
     blank: Arc<Blank>,
-    /// Nothing else comes to stand in the endpoint's place while this is kept.
-    endpoint: Weak<Endpoint>,
+    /// Nothing else comes to stand in the model's place while this is kept.
+    model: Weak<Model>,
 }
 
 impl Blanks {
@@ -38,8 +38,12 @@ impl Blanks {
         wish: Wish,
         print: impl FnOnce() -> Result<Blank, HeaderError>,
     ) -> Result<Arc<Blank>, HeaderError> {
+        // Of the sets of endpoints that callers choose there is no end.
+        if !call.is_plain() {
+            return Ok(Arc::new(print()?));
+        }
         let kind = Kind {
-            endpoint: Arc::as_ptr(&call.endpoint).addr(),
+            model: Arc::as_ptr(&call.model).addr(),
             route: call.route,
             stream: call.stream,
             wish,
@@ -52,10 +56,10 @@ impl Blanks {
         let blank = Arc::new(print()?);
         let kept = Kept {
             blank: Arc::clone(&blank),
-            endpoint: Arc::downgrade(&call.endpoint),
+            model: Arc::downgrade(&call.model),
         };
         let mut blanks = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        blanks.retain(|_, kept| kept.endpoint.strong_count() > 0);
+        blanks.retain(|_, kept| kept.model.strong_count() > 0);
         blanks.insert(kind, kept);
         Ok(blank)
     }

@@ -39,7 +39,7 @@ impl App {
         channel: Option<&ChannelState>,
     ) -> Response {
         let rails = self.inner.desk.rails();
-        let offers = || rails.offers(call.ceiling, &call.price_row(), wish);
+        let offers = || rails.offers(call.ceiling, call.price_rows(), wish);
         if *refusal == PaymentRefusal::PaymentRequired {
             let blank = self.inner.blanks.of(call, wish, || {
                 let required = self.required(call, refusal, offers());
@@ -61,7 +61,7 @@ impl App {
         refusal: &PaymentRefusal,
         offers: Vec<Requirements>,
     ) -> PaymentRequired {
-        let model = &call.endpoint.model.id;
+        let model = &call.model.id;
         PaymentRequired {
             x402_version: 2,
             error: Some(refusal.reason().to_owned()),

@@ -153,8 +153,8 @@ async fn llms(State(app): State<App>) -> Response {
         text.push_str(&format!("- {resource}\n"));
     }
     text.push_str("\n## Models\n\n");
-    for endpoint in router.endpoints().take(MODELS_NAMED) {
-        text.push_str(&format!("- {}\n", endpoint.model.id));
+    for model in router.models().take(MODELS_NAMED) {
+        text.push_str(&format!("- {}\n", model.id));
     }
     text.push_str(
         "\n## More\n\n- [The models and their prices](/v1/models)\n- [The API](/openapi.json)\n\

@@ -13,6 +13,7 @@ mod paid;
 mod refusal;
 mod serve;
 mod sign_in;
+mod unanswered;
 
 pub use serve::serve;
 
@@ -157,6 +158,7 @@ fn cors() -> CorsLayer {
             "www-authenticate",
             "payment-receipt",
             "groat-call-id",
+            "groat-quote",
             "retry-after",
         ]))
         .max_age(Duration::from_secs(3600))

@@ -86,7 +86,7 @@ impl App {
         };
         let rails = self.inner.desk.rails();
         let now_s = now_ms() / 1000;
-        let all = rails.challenges(call.ceiling, &call.price_row(), wish, &bound, now_s);
+        let all = rails.challenges(call.ceiling, call.price_rows(), wish, &bound, now_s);
         let chosen = match &asked.preferences {
             Some(preferences) => preferences.choose(&all, |offer| (&offer.method, &offer.intent)),
             None => all,

@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::pricing::CacheReadPrice;
-use crate::router::Endpoint;
+use crate::router::Model;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 /// `GET /v1/models`: OpenAI's list, with OpenRouter's `pricing` (USD per token, as text).
 pub(super) async fn models(State(app): State<App>) -> Json<Value> {
     let router = app.inner.desk.prices().current();
-    let data: Vec<Value> = router.endpoints().map(|endpoint| model(endpoint)).collect();
+    let data: Vec<Value> = router.models().filter_map(|model| listed(model)).collect();
     Json(json!({"object": "list", "data": data}))
 }
 
-fn model(endpoint: &Endpoint) -> Value {
+/// A model by its first endpoint.
+fn listed(model: &Model) -> Option<Value> {
+    let endpoint = model.endpoints.first()?;
     let model = &endpoint.model;
     let price = &model.price;
     let usd = |rate: crate::money::Rate| rate.times(1).unwrap_or_default().usd_text();
@@ -38,16 +40,16 @@ fn model(endpoint: &Endpoint) -> Value {
     set("input_cache_write_1h", price.cache_write_1h);
     set("internal_reasoning", price.reasoning);
     set("request", price.request);
-    json!({
+    Some(json!({
         "id": model.id,
         "object": "model",
         "created": 0,
-        "owned_by": endpoint.upstream,
+        "owned_by": endpoint.upstream.name,
         "context_length": model.context_tokens,
         "pricing": pricing,
         "price_row_sha256": hex::encode(price.sha256()),
         "top_provider": {"max_completion_tokens": model.output_max},
-    })
+    }))
 }
 
 /// `GET /healthz`: the process answers.

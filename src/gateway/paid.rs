@@ -6,6 +6,7 @@ use super::error::ApiError;
 use super::mpp::{carries_credential, preferences};
 use crate::call::{CALL_ID, Head, Listener, Quoted, Refusal};
 use crate::metering::Route;
+use crate::money::Units;
 use crate::payment::Wish;
 use crate::protocol::mpp::Preferences;
 use crate::protocol::x402::{
@@ -13,15 +14,16 @@ use crate::protocol::x402::{
     decode_payment,
 };
 use crate::protocol::{Refusal as PaymentRefusal, channel};
-use crate::router::forwardable_request_headers;
+use crate::router::{Model, forwardable_request_headers};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a request's body may take to arrive.
@@ -82,7 +84,29 @@ async fn unpaid(app: &App, headers: &HeaderMap, asked: &Asked) -> Response {
 fn offered(app: &App, quoted: &Quoted, asked: &Asked) -> Response {
     app.inner.metrics.challenged();
     let unpaid = (&PaymentRefusal::PaymentRequired, None);
-    app.challenge(quoted, asked, asked.wish, unpaid)
+    let mut response = app.challenge(quoted, asked, asked.wish, unpaid);
+    if let Some(value) = quote(app, quoted, asked) {
+        response.headers_mut().insert(QUOTE, value);
+    }
+    response
+}
+
+/// What a 402 says of the price beside its offers: the most, and what is probable.
+const QUOTE: HeaderName = HeaderName::from_static("groat-quote");
+
+/// A dictionary (RFC 9651 §3.2), with amounts in US dollars as text.
+fn quote(app: &App, quoted: &Quoted, asked: &Asked) -> Option<HeaderValue> {
+    let desk = &app.inner.desk;
+    let expected = desk.expected(quoted, &asked.body)?;
+    let decimals = desk.rails().asset().decimals;
+    let usd = |units: Units| units.asset_text(decimals);
+    let text = format!(
+        "ceiling=\"{}\", expected=\"{}\", cached-tokens={}",
+        usd(quoted.ceiling),
+        usd(expected.cost),
+        expected.cached
+    );
+    HeaderValue::try_from(text).ok()
 }
 
 /// What a challenge is made for: a request's route and body, and what its caller wishes to pay by.
@@ -114,10 +138,11 @@ impl Asked {
 /// refund (x402 scheme_batch_settlement_evm asks for it by GET on the paid URL).
 async fn probe(app: App, route: Route, headers: HeaderMap) -> Response {
     let prices = app.inner.desk.prices().current();
-    let model = prices
-        .endpoints()
-        .find(|endpoint| endpoint.speaks(route) && !endpoint.model.price.is_free())
-        .map(|endpoint| endpoint.model.id.clone());
+    let paid = |model: &&Arc<Model>| {
+        let mut endpoints = model.endpoints.iter();
+        endpoints.any(|endpoint| endpoint.speaks(route) && !endpoint.model.price.is_free())
+    };
+    let model = prices.models().find(paid).map(|model| model.id.clone());
     let body = smallest(route, model.as_deref()).to_string().into();
     let asked = match Asked::read(route, body, &headers) {
         Ok(asked) => asked,

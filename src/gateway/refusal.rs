@@ -1,6 +1,7 @@
 //! Each refusal with its fixed status and body, in the caller's own dialect.
 
 use super::paid::Asked;
+use super::unanswered;
 use super::{ApiError, App};
 use crate::call::Refusal;
 use crate::ledger::ChannelState;
@@ -9,12 +10,9 @@ use crate::payment::Wish;
 use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::mpp::Refused;
 use crate::protocol::x402::{PAYMENT_RESPONSE, Version, X_PAYMENT_RESPONSE};
-use crate::router::UpstreamFailure;
 use alloy::primitives::Address;
-use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
-use serde_json::Value;
+use http::{HeaderValue, StatusCode};
 
 /// What is said of a settlement that failed.
 const NOT_SETTLED: &str = "The payment could not be settled and was not taken. Check the balance, then sign a new payment.";
@@ -43,7 +41,7 @@ impl App {
             Refusal::SettlementFailed { reason, payer, version } => {
                 return self.settlement_failed(route, reason, (*payer, *version));
             }
-            Refusal::Upstream(failure) => return upstream(route, failure),
+            Refusal::Upstream(unanswered) => return unanswered::told(route, unanswered),
             Refusal::BadRequest { param, message } => {
                 ApiError::new(StatusCode::BAD_REQUEST, name(refusal), message).param(param.clone())
             }
@@ -53,6 +51,12 @@ impl App {
                 format!("The model {model:?} is not offered here; GET /v1/models lists those that are."),
             )
             .param(Some("model".to_owned())),
+            Refusal::NoEndpoint { model, excluded_by } => ApiError::new(
+                StatusCode::NOT_FOUND,
+                name(refusal),
+                format!("No endpoint of {model:?} is left by {}.", excluded_by.join(", ")),
+            )
+            .param(Some("provider".to_owned())),
             Refusal::TooDear { ceiling, ceiling_max } => {
                 let decimals = self.inner.desk.rails().asset().decimals;
                 let message = format!(
@@ -189,6 +193,7 @@ fn name(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::BadRequest { .. } => "invalid_request",
         Refusal::UnknownModel(_) => "model_not_found",
+        Refusal::NoEndpoint { .. } => "no_endpoints",
         Refusal::TooDear { .. } => "quote_above_limit",
         Refusal::Payment(reason) | Refusal::Channel { reason, .. } => reason.reason(),
         Refusal::SettlementFailed { .. } => "settlement_failed",
@@ -201,86 +206,5 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::Busy => "busy",
         Refusal::Upstream(_) => "upstream",
         Refusal::Internal => "internal",
-    }
-}
-
-/// An upstream's failure in the route's own shape. Its 402 and 401 are our unpaid bill and our key: 503.
-fn upstream(route: Route, failure: &UpstreamFailure) -> Response {
-    let nothing = "Nothing was charged; what was already paid is your credit.";
-    let error = |status, code, message: &str| {
-        ApiError::new(status, code, format!("{message} {nothing}")).on(route)
-    };
-    let (status, body, retry_after) = match failure {
-        UpstreamFailure::Refused {
-            status,
-            body,
-            retry_after,
-        } => (*status, body, retry_after),
-        UpstreamFailure::TimedOut => {
-            return error(
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "The upstream did not answer in time.",
-            )
-            .into_response();
-        }
-        ended @ UpstreamFailure::Ended(_) => {
-            return error(
-                StatusCode::GATEWAY_TIMEOUT,
-                "out_of_time",
-                &format!("No answer: {ended}."),
-            )
-            .into_response();
-        }
-        other => {
-            return error(
-                StatusCode::BAD_GATEWAY,
-                "upstream_failed",
-                &format!("No answer: {other}."),
-            )
-            .into_response();
-        }
-    };
-    match status {
-        StatusCode::BAD_REQUEST
-        | StatusCode::NOT_FOUND
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNPROCESSABLE_ENTITY => match serde_json::from_slice::<Value>(body) {
-            Ok(body) if body.get("error").is_some() => (status, Json(body)).into_response(),
-            _ => error(
-                status,
-                "upstream_refused",
-                "The upstream refused this request.",
-            )
-            .into_response(),
-        },
-        StatusCode::TOO_MANY_REQUESTS => {
-            let mut response = error(
-                status,
-                "upstream_rate_limited",
-                "The upstream takes no more requests right now.",
-            )
-            .into_response();
-            let seconds = retry_after.clone().unwrap_or(HeaderValue::from_static("1"));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            response
-        }
-        StatusCode::PAYMENT_REQUIRED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            tracing::error!(%status, "the upstream refuses our account: check its key and balance");
-            let message = "The upstream is not available to this gateway right now.";
-            error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "upstream_unavailable",
-                message,
-            )
-            .retry_after("30")
-            .into_response()
-        }
-        _ => error(
-            StatusCode::BAD_GATEWAY,
-            "upstream_failed",
-            "The upstream failed.",
-        )
-        .into_response(),
     }
 }

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use std::time::Duration;
 
 /// Why an upstream gave no answer, or stopped giving it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,6 +35,31 @@ pub enum UpstreamFailure {
     TooLarge,
 }
 
+/// What a failure before the first byte is the fault of, which says where to go next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request's: nobody else would take it either.
+    Request,
+    /// This endpoint's, for this request: another may do.
+    Endpoint,
+    /// Our account's there: it is not paid, or its key is not good.
+    Account,
+    /// Nobody's: the account is used too much at this moment.
+    Busy,
+    /// The upstream's, which may be over in a moment.
+    Upstream,
+    /// There is no time left for another try.
+    Time,
+}
+
+/// Words by which providers say that a prompt is too long for this endpoint, which another may take.
+const TOO_LONG: [&str; 4] = [
+    "context_length",
+    "context length",
+    "context window",
+    "too long",
+];
+
 impl UpstreamFailure {
     pub(super) fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
@@ -43,5 +69,81 @@ impl UpstreamFailure {
         } else {
             Self::Unreachable
         }
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Unreachable | Self::TimedOut | Self::Cut => Fault::Upstream,
+            Self::Malformed(_) => Fault::Upstream,
+            Self::Ended(_) => Fault::Time,
+            Self::TooLarge => Fault::Request,
+            Self::Refused { status, body, .. } => match status.as_u16() {
+                400 | 413 | 422 if !says_too_long(body) => Fault::Request,
+                401..=403 => Fault::Account,
+                429 => Fault::Busy,
+                408 | 500.. => Fault::Upstream,
+                _ => Fault::Endpoint,
+            },
+        }
+    }
+
+    /// The status that the upstream gave.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// How long the upstream asks to be left alone. The date form of `Retry-After` is not read.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Refused { retry_after, .. } = self else {
+            return None;
+        };
+        let seconds = retry_after.as_ref()?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+}
+
+fn says_too_long(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    TOO_LONG.iter().any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &'static str) -> UpstreamFailure {
+        UpstreamFailure::Refused {
+            status: StatusCode::from_u16(status).expect("a status"),
+            retry_after: Some(HeaderValue::from_static(" 7")),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_failure_says_whose_fault_it_is() {
+        for (status, body, fault) in [
+            (400, "{}", Fault::Request),
+            (400, "maximum Context Length is 8192", Fault::Endpoint),
+            (401, "", Fault::Account),
+            (402, "", Fault::Account),
+            (404, "", Fault::Endpoint),
+            (302, "", Fault::Endpoint),
+            (408, "", Fault::Upstream),
+            (422, "", Fault::Request),
+            (429, "", Fault::Busy),
+            (500, "", Fault::Upstream),
+            (529, "", Fault::Upstream),
+        ] {
+            assert_eq!(refused(status, body).fault(), fault, "{status} {body}");
+        }
+        assert_eq!(UpstreamFailure::TimedOut.fault(), Fault::Upstream);
+        assert_eq!(UpstreamFailure::Ended("x").fault(), Fault::Time);
+        let wait = refused(429, "").retry_after();
+        assert_eq!(wait, Some(Duration::from_secs(7)));
+        assert_eq!(UpstreamFailure::Cut.retry_after(), None);
     }
 }

@@ -29,6 +29,7 @@ mod overdraft;
 mod permit2_peer;
 mod real_model;
 mod routes;
+mod routing;
 mod rules;
 mod rules_failed;
 mod rules_race;

@@ -46,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) upstream_url: Option<String>,
     /// Lines for `[[upstream]]`.
     pub(crate) upstream: &'static str,
+    /// More upstreams, as TOML.
+    pub(crate) upstreams: String,
     /// The artifact of another token than the stand-in, to be paid in; the payer has as much of it.
     pub(crate) token: Option<&'static str>,
     /// More of the gateway's environment.
@@ -277,5 +279,6 @@ price = {{ {price} }}
             config.push_str(&format!("dialect = \"{id}\"\n"));
         }
     }
+    config.push_str(&setup.upstreams);
     config
 }
