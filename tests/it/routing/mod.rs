@@ -4,6 +4,7 @@ mod answering;
 mod failing;
 mod pool;
 mod replay;
+mod warm;
 
 use crate::harness::{Answer, Setup, Stack};
 use groat::sim::{SimConfig, SimStats};
