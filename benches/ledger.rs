@@ -168,6 +168,7 @@ fn hold(writer: u64, call: u64) -> Hold {
         model: "deepseek/deepseek-chat".to_owned(),
         endpoint: "/v1/chat/completions".to_owned(),
         route: Route::Chat,
+        app: None,
         price_row: PRICE_ROW.to_owned(),
         price_row_sha256: Digest32::from_bytes([9; 32]),
         alternatives: Vec::new(),

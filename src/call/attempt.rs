@@ -5,6 +5,7 @@ use super::desk::Shared;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
 use super::running::{Head, Running};
+use super::sales::app;
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{
@@ -77,6 +78,7 @@ impl Attempt {
                 replay_key,
                 payment_id: shared.rails.payment_id_key(&credential),
                 payer: authorized.payer,
+                app: app(&headers),
                 settle_when: authorized.settle_when,
                 takes: authorized.takes,
                 channel: authorized.channel.as_ref().map(|paid| paid.used.clone()),
@@ -194,6 +196,7 @@ pub(super) struct Payment {
     pub(super) replay_key: ReplayKey,
     pub(super) payment_id: Option<ReplayKey>,
     pub(super) payer: Address,
+    pub(super) app: Option<String>,
     pub(super) settle_when: SettleWhen,
     pub(super) takes: Takes,
     pub(super) channel: Option<ChannelUse>,
@@ -230,6 +233,7 @@ pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Resu
         channel: payment.channel,
         authorization: payment.stored,
         route: call.route,
+        app: payment.app,
         stream: call.stream,
         at_ms: now_ms(),
     })

@@ -6,6 +6,7 @@ use super::desk::Shared;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
 use super::running::Running;
+use super::sales::app;
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{CallId, Event, ReplayKey, SettleWhen, Takes};
@@ -60,6 +61,7 @@ impl Gift {
             replay_key: ReplayKey::from_bytes(key),
             payment_id: None,
             payer,
+            app: app(&headers),
             settle_when,
             takes,
             channel: None,

@@ -21,6 +21,7 @@ mod relay;
 mod resume;
 mod routing;
 mod running;
+mod sales;
 mod task;
 
 pub use crate::ledger::CallId;
@@ -33,3 +34,4 @@ pub use quote::{Candidate, Quoted, QuotedCall};
 pub use receipts::Receipts;
 pub use refusal::Refusal;
 pub use running::{Head, Listener};
+pub use sales::SalesReader;

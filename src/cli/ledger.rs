@@ -107,7 +107,7 @@ impl Source {
         serde_json::to_value(report).map_err(Failure::other)
     }
 
-    async fn export(&self) -> Result<String, Failure> {
+    pub(super) async fn export(&self) -> Result<String, Failure> {
         if let Some(url) = &self.url {
             return ask(url, "/admin/ledger/export").await;
         }

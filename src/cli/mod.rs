@@ -17,6 +17,7 @@ mod llama;
 mod logging;
 mod pay;
 mod prices;
+mod rankings;
 mod receipt;
 mod serve;
 mod signals;
@@ -70,6 +71,8 @@ enum Command {
     /// Check or export a ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Print what was sold each day, by model, endpoint and app: JSON or CSV, each day bound to the one before by its hash
+    Rankings(rankings::Arguments),
     /// Look after a gateway's payment channels
     #[command(subcommand)]
     Channels(channels::Command),
@@ -115,6 +118,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Prices(command) => prices::run(&command),
             Command::Receipt(command) => receipt::run(command).await,
             Command::Ledger(command) => ledger::run(command).await,
+            Command::Rankings(arguments) => rankings::run(&arguments).await,
             Command::Channels(command) => channels::run(command).await,
         }
     });

@@ -7,6 +7,7 @@ mod challenge;
 mod channels;
 mod discovery;
 mod error;
+mod generation;
 mod mpp;
 mod ops;
 mod paid;
@@ -92,6 +93,7 @@ impl App {
             .merge(discovery::routes())
             .route("/v1/models", get(ops::models))
             .route("/v1/receipts/{call}", get(accounts::receipt))
+            .route("/v1/generation", get(generation::generation))
             .route("/v1/credits", get(accounts::credits))
             .route("/v1/credits/withdraw", post(accounts::withdraw))
             .route("/healthz", get(ops::healthz))

@@ -1,8 +1,9 @@
-//! What calls taught us, as numbers that Prometheus reads.
+//! What calls taught us: numbers that Prometheus reads, and what was sold.
 
 mod channels;
 mod decayed;
 mod endpoints;
+pub mod rankings;
 
 pub use channels::{ChannelFigures, ChannelMetrics};
 pub use decayed::Decayed;

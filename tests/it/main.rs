@@ -37,6 +37,7 @@ mod rules_rails;
 mod rules_secrets;
 mod rules_settle;
 mod smoke;
+mod sold;
 mod starts;
 mod upto;
 mod wallet;

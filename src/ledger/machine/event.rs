@@ -192,6 +192,9 @@ pub struct Hold {
     /// The route it was sent to; records of earlier versions are all of chat completions.
     #[serde(default, skip_serializing_if = "is_chat")]
     pub route: Route,
+    /// The app that asked, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// The endpoint that the prices are of, unless one of the alternatives answers.
     pub endpoint: String,
     /// The price row the quote was made from, as canonical JSON text.

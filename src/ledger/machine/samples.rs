@@ -46,6 +46,7 @@ pub(crate) fn hold(n: u64, held: u128, settle_when: SettleWhen) -> Hold {
         model: "deepseek-chat".to_owned(),
         endpoint: "/v1/chat/completions".to_owned(),
         route: Route::Chat,
+        app: None,
         price_row: r#"{"input":"280000"}"#.to_owned(),
         price_row_sha256: Digest32::from_bytes([9; 32]),
         alternatives: Vec::new(),
