@@ -1,9 +1,10 @@
 //! The rails of one gateway: a credential is of one of them, and that one judges it.
 
 mod by_mpp;
+mod told;
 
 use super::approval::Sponsoring;
-use super::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
+use super::authorized::{AuthorizeFailure, Authorized};
 use super::channel::ChannelRail;
 use super::credential::{kinds, payer, signature, signed_amount};
 use super::exact::ExactRail;
@@ -16,15 +17,13 @@ use crate::chain::Rpc;
 use crate::clock::now_ms;
 use crate::config::{AssetConfig, Config, RailKind};
 use crate::ledger::{
-    CallState, ChannelState, CreditKey, Hold, Ledger, OperationState, ReplayKey, RequestHash,
-    SettleWhen,
+    CallState, CreditKey, Hold, Ledger, OperationState, ReplayKey, RequestHash, SettleWhen,
 };
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::signature::SignatureError;
 use crate::protocol::x402::{
-    BATCH_SETTLEMENT, Credential, Extensions, Payload, Requirements, SettleResponse, Version,
-    offer_matches,
+    Credential, Extensions, Payload, Requirements, SettleResponse, Version, offer_matches,
 };
 use crate::protocol::{Network, Refusal, permit2};
 use alloy::primitives::Address;
@@ -358,65 +357,12 @@ impl Rails {
             .is_some_and(|stored| stored.as_ref() == signature(credential))
     }
 
-    /// What the header of a paid answer says, or of a settlement that failed for a `reason`.
-    pub fn settle_response(
-        &self,
-        payer: Address,
-        outcome: Result<(Units, &str), &str>,
-        version: Version,
-    ) -> SettleResponse {
-        let network = match (version, self.network().v1_name()) {
-            (Version::V1, Some(name)) => name.to_owned(),
-            _ => self.network().to_string(),
-        };
-        let (amount, transaction) = outcome.unwrap_or_default();
-        SettleResponse {
-            success: outcome.is_ok(),
-            error_reason: outcome.err().map(str::to_owned),
-            error_message: None,
-            payer: Some(payer),
-            transaction: transaction.to_owned(),
-            network,
-            amount: outcome.is_ok().then_some(amount),
-            extensions: None,
-            extra: None,
-        }
-    }
-
     /// Whether a payment may bring a transaction on chain before its call is held.
     pub fn deposits(&self, credential: &Credential) -> bool {
         match &credential.payload {
             Payload::Channel(payload) => payload.deposit().is_some(),
             Payload::Permit2(_) => self.inner.sponsoring.carries(&credential.extensions),
             Payload::Eip3009(_) => false,
-        }
-    }
-
-    /// What the header of an answer says that a channel paid for, of what is known as it leaves.
-    pub fn paid_by_channel(
-        &self,
-        payer: Address,
-        paid: &PaidByChannel,
-        state: &ChannelState,
-    ) -> SettleResponse {
-        let paid = self.inner.channel.paid(paid, state);
-        let (transaction, amount) = paid.deposit.unzip();
-        let transaction = transaction.unwrap_or_default();
-        let amount_known = Ok((amount.unwrap_or_default(), transaction.as_str()));
-        SettleResponse {
-            amount,
-            extra: Some(paid.extra),
-            ..self.settle_response(payer, amount_known, Version::V2)
-        }
-    }
-
-    /// Puts what a channel's books say into its offer, so that its payer can sign anew.
-    pub fn correct(&self, offers: &mut [Requirements], state: &ChannelState) {
-        let of_channels = offers
-            .iter_mut()
-            .find(|offer| offer.scheme == BATCH_SETTLEMENT);
-        if let Some(offer) = of_channels {
-            self.inner.channel.corrective(offer, state);
         }
     }
 
