@@ -69,6 +69,8 @@ impl Attempt {
                 };
             }
         };
+        let namer = &shared.routing.namer;
+        let conversation = call.conversation(namer, &authorized.payer, &headers)?;
         let hold = hold(
             &shared,
             &call,
@@ -117,6 +119,7 @@ impl Attempt {
             id,
             call,
             payer: authorized.payer,
+            conversation,
             settle_when: authorized.settle_when,
             takes: authorized.takes,
             settle_by,

@@ -22,20 +22,21 @@ const TRIES_MAX: usize = 8;
 const PAUSE: Duration = Duration::from_millis(150);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// An answer that has begun, and of which nothing has left.
+/// An answer that has begun, beside its body; nothing of it has left.
 pub(super) struct Begun<'a> {
     /// Who answers.
     pub(super) by: &'a Candidate,
     /// And on which account.
     pub(super) account: &'a Account,
+    /// What it was chosen by.
+    pub(super) plan: &'a Plan,
     /// The call counts as under way there until this is dropped.
-    pub(super) busy: Busy,
+    pub(super) _busy: Busy,
     /// When it was asked.
     pub(super) tried: Instant,
     /// How long it took to this point.
     pub(super) first_token: Duration,
     pub(super) headers: HeaderMap,
-    pub(super) answer: Answer,
     /// How many tries came to nothing before.
     pub(super) failed: usize,
 }
@@ -120,14 +121,14 @@ pub(super) struct Forward<'a> {
 
 impl<'a> Forward<'a> {
     /// Until when an endpoint is listened to.
-    pub(super) fn limit(&self, by: &Candidate) -> Limit {
+    fn limit(&self, by: &Candidate) -> Limit {
         let call_timeout = by.endpoint.upstream.call_timeout;
         Limit::of(self.sent, call_timeout, self.settle_by)
     }
 
     /// Tries one endpoint after another until an answer has begun; those whose trouble may be over in a
     /// moment are asked once more.
-    pub(super) async fn begun(&self) -> Result<Begun<'a>, Unanswered> {
+    pub(super) async fn begun(&self) -> Result<(Begun<'a>, Answer), Unanswered> {
         let mut tries = self.plan.tries(self.routing, self.call);
         let mut attempts = Vec::new();
         let mut last = None;
@@ -146,16 +147,17 @@ impl<'a> Forward<'a> {
                         if matches!(answer, Answer::Whole(_)) {
                             self.routing.health.worked(&by.endpoint, account);
                         }
-                        return Ok(Begun {
+                        let begun = Begun {
                             by,
                             account,
-                            busy,
+                            plan: self.plan,
+                            _busy: busy,
                             tried: now,
                             first_token: now.elapsed(),
                             headers,
-                            answer,
                             failed: attempts.len(),
-                        });
+                        };
+                        return Ok((begun, answer));
                     }
                     Err(failure) => failure,
                 };

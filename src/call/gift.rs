@@ -68,6 +68,7 @@ impl Gift {
             stored: Value::Null,
         };
         shared.registry().calls.insert(id, Arc::clone(&running));
+        let conversation = call.conversation(&shared.routing.namer, &payer, &headers)?;
         let hold = hold(&shared, &call, payment)?;
         let forwarded = Event::Forwarded { at_ms: now_ms() };
         let held = shared.ledger.begin(hold, vec![forwarded]).await;
@@ -82,6 +83,7 @@ impl Gift {
             id,
             call,
             payer,
+            conversation,
             settle_when,
             takes,
             settle_by: None,

@@ -10,6 +10,7 @@ use crate::money::{AssetDecimals, Units};
 use crate::pricing::{Quote, QuoteTerms, RequestShape, quote};
 use crate::protocol::receipt;
 use crate::router::{Conversation, Endpoint, Model, Namer, Router, Wanted};
+use alloy::primitives::Address;
 use bytes::Bytes;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -143,10 +144,11 @@ impl QuotedCall {
     pub(super) fn conversation(
         &self,
         namer: &Namer,
-        payer: &str,
+        payer: &Address,
         headers: &HeaderMap,
     ) -> Result<Conversation, Refusal> {
-        Ok(namer.name(payer, &self.model.id, headers, &self.object()?))
+        let payer = format!("{payer:#x}");
+        Ok(namer.name(&payer, &self.model.id, headers, &self.object()?))
     }
 
     /// The body as it came.

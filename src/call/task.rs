@@ -1,13 +1,13 @@
 //! The one task that owns a call from its credential to its receipt.
 
-use super::bill::{self, Billing};
-use super::desk::{Shared, keepable};
+use super::bill::Billing;
+use super::desk::Shared;
 use super::forward::{Answer, Begun, Forward, Streaming, Unanswered, Whole};
 use super::heading::{ByChannel, Heading};
 use super::known::Known;
 use super::limit::Limit;
-use super::plan::{Answered, Plan};
-use super::quote::{Candidate, QuotedCall};
+use super::plan::Plan;
+use super::quote::QuotedCall;
 use super::refusal::Refusal;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
@@ -19,12 +19,11 @@ use crate::money::Units;
 use crate::payment::{MppPaid, PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
 use crate::protocol::x402;
-use crate::router::{Account, UpstreamFailure};
+use crate::router::{Conversation, UpstreamFailure};
 use alloy::primitives::Address;
-use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A call whose credential is good and whose hold is durable.
 pub(super) struct Task {
@@ -33,6 +32,8 @@ pub(super) struct Task {
     pub(super) id: CallId,
     pub(super) call: QuotedCall,
     pub(super) payer: Address,
+    /// What the call belongs to.
+    pub(super) conversation: Conversation,
     /// When the payer's money moves.
     pub(super) settle_when: SettleWhen,
     /// How much of it: what is held, or what is charged.
@@ -49,30 +50,6 @@ pub(super) struct Task {
     /// The challenge that was paid, by MPP.
     pub(super) challenge: Option<String>,
     pub(super) headers: HeaderMap,
-}
-
-/// A bill that stands.
-struct Captured {
-    /// The books of the channel that pays, if one does, with the bill in them.
-    books: Option<ChannelState>,
-    /// What is left of the answer.
-    rest: Bytes,
-    /// What is to be paid.
-    charged: Units,
-}
-
-/// An answer that has begun, beside its body.
-struct Passed<'a> {
-    by: &'a Candidate,
-    account: &'a Account,
-    plan: &'a Plan,
-    tried: Instant,
-    first_token: Duration,
-    headers: HeaderMap,
-    /// How many tries came to nothing before.
-    failed: usize,
-    /// A settlement that was made before the call.
-    early: Option<Settlement>,
 }
 
 /// How a held call ended, for the metrics.
@@ -109,11 +86,7 @@ impl Task {
         };
         pass(Failpoint::Forward);
         let routing = &self.shared.routing;
-        let payer = format!("{:#x}", self.payer);
-        let conversation = self
-            .call
-            .conversation(&routing.namer, &payer, &self.headers)?;
-        let plan = Plan::of(routing, &self.call, conversation, now_ms());
+        let plan = Plan::of(routing, &self.call, self.conversation, now_ms());
         let sent = Instant::now();
         let forward = Forward {
             call: &self.call,
@@ -125,45 +98,23 @@ impl Task {
             sent,
             settle_by: self.settle_by,
         };
-        let begun = match forward.begun().await {
+        let (begun, answer) = match forward.begun().await {
             Ok(begun) => begun,
             Err(unanswered) => return self.void(known, unanswered).await,
         };
         self.answered(&mut known).await?;
-        let Begun {
-            by,
-            account,
-            busy: _busy,
-            tried,
-            first_token,
-            headers,
-            answer,
-            failed,
-        } = begun;
-        let begun = Passed {
-            by,
-            account,
-            plan: &plan,
-            tried,
-            first_token,
-            headers,
-            failed,
-            early,
-        };
         match answer {
-            Answer::Whole(whole) => self.pass_whole(known, begun, *whole).await,
+            Answer::Whole(whole) => self.pass_whole(known, begun, *whole, early).await,
             Answer::Stream(stream) => {
                 // What is settled from its first byte on has time from then on.
                 let settle_by = match self.settle_when {
                     SettleWhen::OnFirstByte => None,
                     _ => self.settle_by,
                 };
-                let limit = Forward {
-                    settle_by,
-                    ..forward
-                }
-                .limit(by);
-                self.pass_stream(known, begun, *stream, limit).await
+                let call_timeout = begun.by.endpoint.upstream.call_timeout;
+                let limit = Limit::of(sent, call_timeout, settle_by);
+                self.pass_stream(known, begun, *stream, (limit, early))
+                    .await
             }
         }
     }
@@ -176,10 +127,15 @@ impl Task {
         Ok(settlement)
     }
 
-    async fn pass_whole(&self, mut known: Known, passed: Passed<'_>, answer: Whole) -> Ended {
-        let early = passed.early.clone();
+    async fn pass_whole(
+        &self,
+        mut known: Known,
+        begun: Begun<'_>,
+        answer: Whole,
+        early: Option<Settlement>,
+    ) -> Ended {
         let settlement = self.settlement_on_first_byte(&mut known, early).await?;
-        let heading = self.heading(passed.headers.clone(), settlement.as_ref());
+        let heading = self.heading(begun.headers.clone(), settlement.as_ref());
         let body = answer.body;
         let told = |billing: &Billing| {
             let text = std::str::from_utf8(&body).ok();
@@ -190,7 +146,7 @@ impl Task {
         };
         let reading = (&answer.reading, true);
         let captured = self
-            .capture(&mut known, &passed, reading, &heading, &told)
+            .capture(&mut known, &begun, reading, &heading, &told)
             .await?;
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
@@ -201,9 +157,9 @@ impl Task {
     async fn pass_stream(
         &self,
         mut known: Known,
-        passed: Passed<'_>,
+        begun: Begun<'_>,
         answer: Streaming,
-        limit: Limit,
+        (limit, early): (Limit, Option<Settlement>),
     ) -> Ended {
         let Streaming {
             mut upstream,
@@ -211,7 +167,7 @@ impl Task {
         } = answer;
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
-            let settling = self.settlement_on_first_byte(&mut known, passed.early.clone());
+            let settling = self.settlement_on_first_byte(&mut known, early);
             tokio::pin!(settling);
             loop {
                 tokio::select! {
@@ -222,7 +178,7 @@ impl Task {
             }
         };
         let waits = self.headers_tell_the_charge();
-        let mut heading = self.heading(passed.headers.clone(), settlement.as_ref());
+        let mut heading = self.heading(begun.headers.clone(), settlement.as_ref());
         if !waits {
             heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
             self.push(relay.ready());
@@ -238,7 +194,7 @@ impl Task {
         let kept = relay.ready();
         let ending = relay.finish();
         let health = &self.shared.routing.health;
-        let (endpoint, account) = (&passed.by.endpoint, passed.account);
+        let (endpoint, account) = (&begun.by.endpoint, begun.account);
         match ending.complete {
             true => health.worked(endpoint, account),
             false => health.cut(endpoint, account, Instant::now()),
@@ -246,7 +202,7 @@ impl Task {
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
         let reading = (&ending.reading, ending.complete);
         let captured = self
-            .capture(&mut known, &passed, reading, &heading, &rest)
+            .capture(&mut known, &begun, reading, &heading, &rest)
             .await?;
         if waits {
             self.begin(&heading, captured.books.as_ref());
@@ -322,99 +278,6 @@ impl Task {
         settlement
     }
 
-    /// Bills what was used, signs the receipt of it, and keeps the answer for the same credential, in one
-    /// commit; from here on the bill stands. `rest` writes what is left of the answer when that is known.
-    async fn capture(
-        &self,
-        known: &mut Known,
-        passed: &Passed<'_>,
-        (reading, complete): (&crate::metering::Reading, bool),
-        heading: &Heading,
-        rest: &(impl Fn(&Billing) -> Vec<u8> + Sync),
-    ) -> Result<Captured, Refusal> {
-        let by = (passed.by, passed.failed);
-        let billing = bill::bill(&self.call, by, reading, complete, self.shared.decimals);
-        let billing = billing.map_err(|error| {
-            tracing::error!(call = %self.id, %error, "the bill could not be computed");
-            Refusal::Internal
-        })?;
-        pass(Failpoint::Usage);
-        let held = self.call.ceiling;
-        let at_ms = now_ms();
-        let capture = billing.capture(held, self.takes, self.settle_when, at_ms);
-        if matches!(
-            self.settle_when,
-            SettleWhen::Before | SettleWhen::OnFirstByte
-        ) {
-            // The settlement has moved the call on meanwhile, and the receipt tells of it.
-            self.write(known).await?;
-        }
-        self.note(known, Event::Captured(Box::new(capture)))?;
-        if let Some(receipted) = self.shared.receipts.sign(&known.state, at_ms) {
-            self.note(known, receipted)?;
-        }
-        let told = known.state.settlement.clone();
-        let heading = &heading.charged(billing.charged());
-        let mut billing = billing.with_receipt(known.state.receipt.as_deref());
-        let mut bytes: Bytes = rest(&billing).into();
-        let books = self.write_with_answer(known, heading, &bytes).await?;
-        pass(Failpoint::Capture);
-        billing.count(&self.shared.metrics, &self.call);
-        let answered = Answered {
-            usage: billing.usage(),
-            complete,
-            first_token: match self.call.stream {
-                true => passed.first_token,
-                // Of an answer in one piece nobody sees the first token.
-                false => Duration::ZERO,
-            },
-            whole: passed.tried.elapsed(),
-        };
-        let by = (passed.by, passed.account);
-        let routing = &self.shared.routing;
-        passed
-            .plan
-            .learn(routing, &self.call, by, &answered, now_ms());
-        // A reorganisation has come between: nobody else signs anew what was not yet written.
-        if known.state.settlement != told
-            && let Some(state) = self.shared.receipts.issue(&self.id, &known.state).await
-        {
-            known.state = state;
-            billing = billing.with_receipt(known.state.receipt.as_deref());
-            bytes = rest(&billing).into();
-            self.write_with_answer(known, heading, &bytes).await?;
-        }
-        pass(Failpoint::Receipt);
-        Ok(Captured {
-            books,
-            rest: bytes,
-            charged: billing.charged(),
-        })
-    }
-
-    /// Writes what was noted, and with it the answer as the same credential gets it again.
-    async fn write_with_answer(
-        &self,
-        known: &mut Known,
-        heading: &Heading,
-        rest: &Bytes,
-    ) -> Result<Option<ChannelState>, Refusal> {
-        let expires_ms = match self.call.is_free() {
-            true => None,
-            false => self.shared.answer_expires(now_ms()),
-        };
-        let kept = expires_ms.map(|expires_ms| {
-            let (heading, so_far) = (heading.clone(), self.running.body());
-            let rest = rest.clone();
-            move |books: Option<&ChannelState>| {
-                let body = [&*so_far, &*rest].concat();
-                (keepable(&heading.headers(books), body), expires_ms)
-            }
-        });
-        let written = known.write_with_answer(&self.shared.ledger, kept).await;
-        written.map_err(|error| self.refused(&error))
-    }
-
     /// Settles what is still owed.
     async fn close(&self, charged: Units) -> Ended {
         if !self.end_waits {
@@ -467,7 +330,7 @@ impl Task {
         }
     }
 
-    fn note(&self, known: &mut Known, event: Event) -> Result<(), Refusal> {
+    pub(super) fn note(&self, known: &mut Known, event: Event) -> Result<(), Refusal> {
         known.note(event).map_err(|error| {
             tracing::error!(call = %self.id, %error, "an event cannot happen now");
             Refusal::Internal
@@ -479,12 +342,12 @@ impl Task {
         recorded.map_err(|error| self.refused(&error))
     }
 
-    async fn write(&self, known: &mut Known) -> Result<(), Refusal> {
+    pub(super) async fn write(&self, known: &mut Known) -> Result<(), Refusal> {
         let written = known.write(&self.shared.ledger).await;
         written.map_err(|error| self.refused(&error))
     }
 
-    fn refused(&self, error: &LedgerError) -> Refusal {
+    pub(super) fn refused(&self, error: &LedgerError) -> Refusal {
         tracing::error!(call = %self.id, %error, "the ledger refused an event");
         Refusal::LedgerUnavailable
     }
