@@ -5,7 +5,7 @@ use crate::harness::{Payer, Setup, Stack, chat, total, until};
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
 use futures::StreamExt;
-use groat::chain::bindings::{IEip3009Token, IErc20};
+use groat::chain::bindings::IErc20;
 use groat::chain::{Rpc, Transfer};
 use groat::protocol::addresses::PERMIT2;
 use groat::protocol::eip3009;
@@ -174,14 +174,7 @@ async fn a_payer_who_drains_the_wallet_fails_alone() {
     let before = stack.balance(payer).await;
     let mut good = calls(&stack.payer, 10).await;
     let bad = calls(&poor, 1).await;
-    let drain = IEip3009Token::transferCall {
-        to: Address::repeat_byte(0xdd),
-        value: funds,
-    };
-    let drained = stack
-        .chain
-        .send_as(wallet, stack.asset, drain.abi_encode().into());
-    drained.await.expect("a transfer");
+    stack.drain(wallet).await;
     good.extend(calls(&stack.payer, 9).await);
     assert_eq!(transactions(&stack, &good).await.len(), 1);
     for (call, _) in &bad {

@@ -1,9 +1,6 @@
 //! Settlements that fail after the check had passed.
 
-use crate::harness::{Answer, Setup, Stack, chat, total, until};
-use alloy::primitives::{Address, U256};
-use alloy::sol_types::SolCall;
-use groat::chain::bindings::IEip3009Token;
+use crate::harness::{Answer, Setup, Stack, chat, total};
 use groat::protocol::x402::SettleResponse;
 
 const QUIET_TOKEN: &str = include_str!("../../contracts/artifacts/QuietToken.json");
@@ -12,24 +9,8 @@ const QUIET_TOKEN: &str = include_str!("../../contracts/artifacts/QuietToken.jso
 async fn drained(stack: &Stack) -> Answer {
     let body = chat("late", "hello", false);
     let payment = stack.payer.payment(&body).await;
-    let drain = async {
-        until("the upstream is asked", || async {
-            (stack.seen().await.total == 1).then_some(())
-        })
-        .await;
-        let payer = stack.payer.key.address();
-        let value = U256::from(stack.balance(payer).await);
-        let call = IEip3009Token::transferCall {
-            to: Address::repeat_byte(0xdd),
-            value,
-        };
-        stack
-            .chain
-            .send_as(payer, stack.asset, call.abi_encode().into())
-            .await
-            .expect("a transfer");
-    };
-    let (answer, ()) = tokio::join!(stack.payer.send(&body, &payment), drain);
+    let sent = stack.payer.send(&body, &payment);
+    let (answer, ()) = tokio::join!(sent, stack.drain_payer_late());
     answer.expect("an answer")
 }
 

@@ -4,10 +4,8 @@ use crate::batch::{ended, permits};
 use crate::channels::client::{Client, told};
 use crate::harness::{Setup, Stack, chat};
 use crate::upto::good;
-use alloy::primitives::{Address, U256};
-use alloy::sol_types::SolCall;
+use alloy::primitives::U256;
 use base64::Engine as _;
-use groat::chain::bindings::IEip3009Token;
 use serde_json::Value;
 
 #[tokio::test]
@@ -86,14 +84,7 @@ async fn rule_13_who_left_an_exact_call_unpaid_pays_beforehand_from_then_on() {
         .to_owned();
     let payer = stack.payer.key.address();
     let funds = stack.balance(payer).await;
-    let drain = IEip3009Token::transferCall {
-        to: Address::repeat_byte(0xee),
-        value: U256::from(funds),
-    };
-    let drained = stack
-        .chain
-        .send_as(payer, stack.asset, drain.abi_encode().into());
-    drained.await.expect("the payer's own transfer");
+    stack.drain(payer).await;
     begun.text().await.expect("the whole answer");
     let receipt = ended(&stack, &call).await;
     assert_eq!(receipt["settlement"]["status"], "failed", "{receipt}");

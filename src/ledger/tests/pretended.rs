@@ -363,9 +363,9 @@ impl Base for Part {
         self.step(|_| (), sync).map_err(failed)
     }
 
-    /// Done at once, while others go on, or not before somebody waits for it.
     fn rest(&self, _: std::time::Duration) {}
 
+    /// Done at once, while others go on, or not before somebody waits for it.
     fn aside(&self, job: Job) -> Result<Box<dyn Aside>, StoreError> {
         let mut later = Later {
             disk: self.disk.clone(),

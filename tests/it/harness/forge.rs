@@ -1,9 +1,11 @@
 //! Payments that a test bends, and the books it looks at afterwards.
 
-use super::{Answer, Payer, Stack};
-use alloy::primitives::Address;
+use super::{Answer, Payer, Stack, until};
+use alloy::primitives::{Address, U256};
+use alloy::sol_types::SolCall;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use groat::chain::bindings::IEip3009Token;
 use groat::protocol::eip3009::{Authorization, Terms, digest};
 use groat::protocol::signature::Key;
 use groat::protocol::x402::{PaymentRequired, Requirements};
@@ -25,6 +27,28 @@ impl Payer {
             .sign(digest(authorization, &terms))
             .to_bytes()
             .to_vec()
+    }
+}
+
+impl Stack {
+    /// Sends all that a wallet has to somebody else.
+    pub(crate) async fn drain(&self, wallet: Address) {
+        let everything = IEip3009Token::transferCall {
+            to: Address::repeat_byte(0xdd),
+            value: U256::from(self.balance(wallet).await),
+        };
+        let data = everything.abi_encode().into();
+        let sent = self.chain.send_as(wallet, self.asset, data).await;
+        sent.expect("a transfer");
+    }
+
+    /// Drains the payer's wallet once the upstream has been asked, which is after every check.
+    pub(crate) async fn drain_payer_late(&self) {
+        until("the upstream is asked", || async {
+            (self.seen().await.total == 1).then_some(())
+        })
+        .await;
+        self.drain(self.payer.key.address()).await;
     }
 }
 

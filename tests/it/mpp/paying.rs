@@ -1,9 +1,6 @@
 use super::wallet::{ARRAY, PACKED, answering, asked, nothing_happened};
 use super::{challenges, credential, pay};
-use crate::harness::{Answer, Setup, Stack, chat, total, until};
-use alloy::primitives::{Address, U256};
-use alloy::sol_types::SolCall;
-use groat::chain::bindings::IEip3009Token;
+use crate::harness::{Answer, Setup, Stack, chat, total};
 use groat::protocol::mpp::{Problem, Receipt};
 use serde_json::{Value, json};
 
@@ -232,22 +229,8 @@ async fn a_settlement_that_fails_is_forbidden_and_charges_nothing() {
     let stack = Stack::with(setup).await;
     let body = chat("late", "hello", false);
     let credential = credential(&stack.payer, &body).await;
-    let drain = async {
-        until("the upstream is asked", || async {
-            (stack.seen().await.total == 1).then_some(())
-        })
-        .await;
-        let payer = stack.payer.key.address();
-        let value = U256::from(stack.balance(payer).await);
-        let call = IEip3009Token::transferCall {
-            to: Address::repeat_byte(0xdd),
-            value,
-        };
-        let call = call.abi_encode().into();
-        let sent = stack.chain.send_as(payer, stack.asset, call).await;
-        sent.expect("a transfer");
-    };
-    let (answer, ()) = tokio::join!(pay(&stack.payer, &body, &credential), drain);
+    let paid = pay(&stack.payer, &body, &credential);
+    let (answer, ()) = tokio::join!(paid, stack.drain_payer_late());
     assert_eq!(answer.status, 403, "{}", answer.body);
     assert_eq!(answer.header("www-authenticate"), None);
     let said = answer.json();
