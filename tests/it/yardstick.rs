@@ -124,8 +124,9 @@ async fn calls_that_are_settled_are_counted_once_the_payee_has_the_money() {
     let gateway = gateway(&stage, &streams, true).await;
     let payee = gateway.pay_to;
     let mut session = Session::new(stage);
-    session.arms.push(Arm::settled("exact", &gateway, "exact"));
-    session.arms.push(Arm::settled("upto", &gateway, "upto"));
+    session.arms.push(Arm::by_exact("exact", &gateway));
+    session.arms.push(Arm::by_upto("upto", &gateway));
+    session.arms.push(Arm::by_mpp("mpp", &gateway));
     let settling = Settling {
         rounds: 1,
         seconds: 30.0,
@@ -134,22 +135,26 @@ async fn calls_that_are_settled_are_counted_once_the_payee_has_the_money() {
     };
     session.settled(settling).await;
     assert_eq!(session.not_run, []);
-    let lines: Vec<_> = session
+    let answered: Vec<u64> = session
         .lines
         .iter()
-        .map(|line| (line.measure.as_str(), line.tally.answered))
+        .filter(|line| line.measure == MEASURE)
+        .map(|line| line.tally.answered)
         .collect();
-    assert_eq!(lines, [(MEASURE, 5), (MEASURE, 5)]);
+    // Charges are bound to a connection's body, so each connection has a few to spare.
+    assert!(matches!(answered[..], [5, 5, 5..=18]), "{answered:?}");
     for line in &session.lines {
         assert!(
-            (1..=5).contains(&line.mined.transactions),
+            (1..=line.tally.answered).contains(&line.mined.transactions),
             "{:?}",
             line.mined
         );
         assert!(line.mined.gas > 5 * 21_000, "{:?}", line.mined);
     }
     assert!(session.stage.balance(payee).await.expect("a balance") > 0);
-    // Nine calls of each arm told what one of them moves.
-    assert_eq!(held(&session.stage, &gateway).await, 2 * (9 + 5));
+    // Nine calls of each arm told what one of them moves, or more by charges.
+    let calls = held(&session.stage, &gateway).await;
+    let least = 3 * 9 + answered.iter().sum::<u64>();
+    assert!((least..least + 40).contains(&calls), "{calls}");
     gateway.stop().await;
 }

@@ -23,6 +23,8 @@ pub(crate) const UPTO: &str = "groat upto";
 pub(crate) const UPTO_TOGETHER: &str = "groat upto, together";
 pub(crate) const SETTLED_AFTER: &str = "groat exact, after";
 pub(crate) const SETTLED_AFTER_TOGETHER: &str = "groat exact, after, together";
+pub(crate) const MPP: &str = "groat mpp";
+pub(crate) const MPP_TOGETHER: &str = "groat mpp, together";
 pub(crate) const ON_FIRST_BYTE: &str = "groat exact, on first byte";
 
 /// Those that are paid by `exact`.
@@ -89,12 +91,27 @@ impl Arm {
     }
 
     /// A gateway paid by an authorization each, all settled on the chain.
-    pub(crate) fn settled(name: &str, gateway: &Gateway, scheme: &'static str) -> Self {
+    fn settled(name: &str, gateway: &Gateway, purse: Purse) -> Self {
         Self {
-            purse: Purse::Wallets { scheme },
+            purse,
             payee: Some(gateway.pay_to),
             ..Self::plain(name, gateway.address, Some(gateway.pid()))
         }
+    }
+
+    /// The same by `exact`.
+    pub(crate) fn by_exact(name: &str, gateway: &Gateway) -> Self {
+        Self::settled(name, gateway, Purse::Wallets { scheme: "exact" })
+    }
+
+    /// The same by `upto`.
+    pub(crate) fn by_upto(name: &str, gateway: &Gateway) -> Self {
+        Self::settled(name, gateway, Purse::Wallets { scheme: "upto" })
+    }
+
+    /// The same by MPP.
+    pub(crate) fn by_mpp(name: &str, gateway: &Gateway) -> Self {
+        Self::settled(name, gateway, Purse::Charges)
     }
 
     /// Puts one stretch of load on it.

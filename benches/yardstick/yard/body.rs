@@ -14,6 +14,11 @@ pub(crate) struct Body {
     pub(crate) output: u64,
 }
 
+/// A body's text as one connection sends it.
+pub(crate) fn with_own_number(text: &str, connection: usize) -> String {
+    text.replacen(OWN_NUMBER, &format!("{connection:08}"), 1)
+}
+
 /// What most bodies let be answered.
 const OUTPUT: u64 = 256;
 
@@ -36,6 +41,11 @@ impl Body {
             stream: true,
             output: OUTPUT,
         }
+    }
+
+    /// The same as one connection sends it.
+    pub(crate) fn text_of(&self, connection: usize) -> String {
+        with_own_number(&self.text(), connection)
     }
 
     /// As JSON. What the null upstream looks for stands first.

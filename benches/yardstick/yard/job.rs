@@ -97,6 +97,15 @@ pub(crate) enum Payment {
         /// How many connections share a channel.
         side_by_side: usize,
     },
+    /// The answer to a challenge of MPP's for each call.
+    Charge {
+        /// Private keys, in hexadecimal, that sign in turn.
+        keys: Vec<String>,
+        /// An offer of `exact` for the same call: it names the token.
+        offer: Value,
+        /// The challenges of each connection, as header values.
+        challenges: Vec<Vec<String>>,
+    },
     /// Headers that somebody else signed: a file of JSON objects, one a line.
     Headers(PathBuf),
 }

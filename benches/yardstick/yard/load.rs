@@ -2,8 +2,9 @@
 //! everything is signed and connected.
 
 use super::Outcome;
+use super::body::with_own_number;
 use super::connection::{Call, Connection};
-use super::job::{Job, OWN_NUMBER, Pace, Tally};
+use super::job::{Job, Pace, Tally};
 use super::process::{self, Used};
 use super::sign::{Supply, supplies};
 use bytes::Bytes;
@@ -220,8 +221,7 @@ fn crew(
 
 /// The body that a connection sends.
 fn body(job: &Job, number: usize) -> Bytes {
-    let own = format!("{number:08}");
-    job.body.replacen(OWN_NUMBER, &own, 1).into()
+    with_own_number(&job.body, number).into()
 }
 
 /// One connection at work.

@@ -7,7 +7,9 @@ use super::job::{Channel, Payment};
 use super::sign;
 use super::stage::Stage;
 use alloy::primitives::B256;
+use bytes::Bytes;
 use futures::StreamExt;
+use groat::protocol::mpp::{ACCEPT_PAYMENT, WWW_AUTHENTICATE};
 use groat::protocol::signature::Key;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -20,6 +22,9 @@ const DEPOSIT: u128 = 100_000_000;
 /// Channels that are opened at the same time.
 const OPENING: usize = 32;
 
+/// Connections that ask for challenges at the same time.
+const ASKING: usize = 16;
+
 /// What an arm's calls are paid with.
 #[derive(Debug)]
 pub(crate) enum Purse {
@@ -27,6 +32,8 @@ pub(crate) enum Purse {
     Empty,
     /// An authorization each, by the offer of this scheme.
     Wallets { scheme: &'static str },
+    /// The answer to a challenge of MPP's for each call.
+    Charges,
     /// Vouchers.
     Channels(Channels),
     /// A program that signs for a protocol that we do not speak.
@@ -92,6 +99,15 @@ impl Purse {
                     keys: at.stage.payers.clone(),
                     challenge,
                     offer,
+                })
+            }
+            Self::Charges => {
+                let (_, offer) = offer(at, body, None, "exact").await?;
+                let each = calls.div_ceil(connections) + sign::SPARE;
+                Ok(Payment::Charge {
+                    keys: at.stage.payers.clone(),
+                    offer,
+                    challenges: charges(at, body, connections, each).await?,
                 })
             }
             Self::Channels(channels) => {
@@ -246,6 +262,40 @@ async fn offer(
     let offer = of_scheme.next().cloned();
     let offer = offer.ok_or_else(|| format!("no {scheme} among the offers: {challenge}"))?;
     Ok((challenge, offer))
+}
+
+/// So many challenges of MPP's for each connection. One is good for one payment of one body, so each
+/// connection asks for its own.
+async fn charges(
+    at: &At<'_>,
+    body: &Body,
+    connections: usize,
+    each: usize,
+) -> Outcome<Vec<Vec<String>>> {
+    let of_one = (0..connections).map(|connection| async move {
+        let text = Bytes::from(body.text_of(connection));
+        let mut challenges = Vec::with_capacity(each);
+        for _ in 0..each {
+            challenges.push(charge(at, text.clone()).await?);
+        }
+        Ok(challenges)
+    });
+    let asked: Vec<Outcome<Vec<String>>> = futures::stream::iter(of_one)
+        .buffered(ASKING)
+        .collect()
+        .await;
+    asked.into_iter().collect()
+}
+
+/// The challenge of `evm/charge` in a 402.
+async fn charge(at: &At<'_>, body: Bytes) -> Outcome<String> {
+    let asked = at.stage.http.post(at.url()).body(body);
+    let asked = asked.header("content-type", "application/json");
+    let answer = asked.header(ACCEPT_PAYMENT, "evm/charge").send().await?;
+    let challenge = answer.headers().get(WWW_AUTHENTICATE).cloned();
+    answer.bytes().await?;
+    let challenge = challenge.ok_or("a 402 without a challenge of MPP's")?;
+    Ok(challenge.to_str()?.to_owned())
 }
 
 /// Makes one call that is not measured.

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arm::{
-    Arm, DIRECT, FREE, NGINX, NGINX_STATIC, ON_FIRST_BYTE, PATH, SETTLED_AFTER,
+    Arm, DIRECT, FREE, MPP, MPP_TOGETHER, NGINX, NGINX_STATIC, ON_FIRST_BYTE, PATH, SETTLED_AFTER,
     SETTLED_AFTER_TOGETHER, UNPAID, UPTO, UPTO_TOGETHER, VOUCHER,
 };
 use super::bare::{Bare, bare};
@@ -210,6 +210,9 @@ async fn compare(session: &mut Session, wanted: &Wanted) {
     }
 }
 
+/// An arm of a gateway, by how it is paid.
+type Paid = fn(&str, &Gateway) -> Arm;
+
 /// Starts what is measured, and takes it in.
 async fn set_up(session: &mut Session, wanted: &Wanted, running: &mut Running) -> Outcome<()> {
     let streams = Body::stream(GAP_EVENTS, GAP_US);
@@ -236,19 +239,27 @@ async fn set_up(session: &mut Session, wanted: &Wanted, running: &mut Running) -
     session.arms.push(Arm::unpaid(UNPAID, &usual));
     let voucher = Arm::by_voucher(VOUCHER, &session.stage, &usual).await;
     session.take(VOUCHER, voucher);
-    session
-        .arms
-        .push(Arm::settled(SETTLED_AFTER, &usual, "exact"));
-    session.arms.push(Arm::settled(UPTO, &usual, "upto"));
+    session.arms.push(Arm::by_exact(SETTLED_AFTER, &usual));
+    session.arms.push(Arm::by_upto(UPTO, &usual));
+    session.arms.push(Arm::by_mpp(MPP, &usual));
     running.gateways.push(usual);
     let others = [
         (
             "together",
             "after",
             true,
-            &[(SETTLED_AFTER_TOGETHER, "exact"), (UPTO_TOGETHER, "upto")][..],
+            &[
+                (SETTLED_AFTER_TOGETHER, Arm::by_exact as Paid),
+                (UPTO_TOGETHER, Arm::by_upto),
+                (MPP_TOGETHER, Arm::by_mpp),
+            ][..],
         ),
-        ("first", "on_first_byte", false, &[(ON_FIRST_BYTE, "exact")]),
+        (
+            "first",
+            "on_first_byte",
+            false,
+            &[(ON_FIRST_BYTE, Arm::by_exact)],
+        ),
     ];
     for (name, settle, together, arms) in others {
         let names: Vec<&str> = arms.iter().map(|arm| arm.0).collect();
@@ -261,8 +272,8 @@ async fn set_up(session: &mut Session, wanted: &Wanted, running: &mut Running) -
             ..spec(&session.stage, name)
         };
         let gateway = session.stage.gateway(&spec).await?;
-        for (name, scheme) in arms {
-            session.arms.push(Arm::settled(name, &gateway, scheme));
+        for (name, paid) in arms {
+            session.arms.push(paid(name, &gateway));
         }
         running.gateways.push(gateway);
     }

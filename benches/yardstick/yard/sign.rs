@@ -6,6 +6,7 @@ use alloy::primitives::{B256, U256};
 use groat::money::Units;
 use groat::protocol::addresses::{BATCH_SETTLEMENT, ERC3009_COLLECTOR, PERMIT2, PERMIT2_COLLECTOR};
 use groat::protocol::channel::{self, ChannelConfig, Domain, Method, Payload, signed_voucher};
+use groat::protocol::mpp::{Challenge, Credential, evm};
 use groat::protocol::signature::Key;
 use groat::protocol::x402::{PaymentPayload, Requirements};
 use groat::protocol::{eip3009, permit2};
@@ -15,8 +16,8 @@ use std::io::BufRead;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Vouchers beyond its share that a connection gets, as some are faster than others.
-const SPARE: usize = 4;
+/// Payments beyond its share that a connection gets, as some are faster than others.
+pub(crate) const SPARE: usize = 4;
 
 /// Where a connection takes the header lines of its next call from.
 #[derive(Debug, Clone)]
@@ -72,14 +73,31 @@ pub(crate) fn supplies(job: &Job) -> Outcome<Vec<Supply>> {
             challenge,
             offer,
         } => {
-            let keys = keys.iter().map(|key| Key::from_hex(key));
-            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            let keys = read(keys)?;
             let frame = Frame::new(challenge, offer)?;
             let numbers: Vec<usize> = (0..calls).collect();
             Ok(shared(in_parallel(&numbers, |number| {
                 let key = &keys[number % keys.len()];
                 frame.line(frame.authorization(key)?)
             })?))
+        }
+        Payment::Charge {
+            keys,
+            offer,
+            challenges,
+        } => {
+            let keys = read(keys)?;
+            let offer = serde_json::from_value(offer.clone())?;
+            let terms = eip3009::Terms::of(&offer).ok_or("an offer of an unknown scheme")?;
+            let numbered: Vec<(usize, &String)> = challenges.iter().flatten().enumerate().collect();
+            let mut lines = in_parallel(&numbered, |(number, challenge)| {
+                charge(&keys[number % keys.len()], &terms, challenge)
+            })?
+            .into_iter();
+            let own = challenges
+                .iter()
+                .map(|own| Supply::Own(lines.by_ref().take(own.len()).collect()));
+            Ok(own.collect())
         }
         Payment::Voucher {
             key,
@@ -151,6 +169,31 @@ pub(crate) fn channel_id(key: &Key, offer: &Value, salt: B256) -> Outcome<B256> 
     Ok(config(key, &terms, salt).id(terms.domain))
 }
 
+/// The header line that answers a challenge of MPP's `evm/charge`.
+fn charge(key: &Key, terms: &eip3009::Terms, challenge: &str) -> Outcome<String> {
+    let all = Challenge::read_all([challenge])?;
+    let challenge = all.into_iter().next().ok_or("no challenge")?;
+    let charge = evm::Charge::from_request(&challenge.request).ok_or("no charge by EIP-3009")?;
+    let ends = challenge.expires.as_deref().and_then(evm::unix_seconds);
+    let [nonce, _] = evm::nonces(&challenge);
+    let authorization = eip3009::Authorization {
+        from: key.address(),
+        to: charge.recipient,
+        value: U256::from(charge.amount.atomic()),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(ends.ok_or("a challenge without an end")?),
+        nonce,
+    };
+    let signature = key.sign(eip3009::digest(&authorization, terms)).to_bytes();
+    let credential = Credential {
+        challenge,
+        source: Some(evm::source(charge.network, key.address())),
+        payload: evm::payload_of(&authorization, &signature).to_string(),
+    };
+    let header = credential.to_header().ok_or("a credential too long")?;
+    Ok(format!("authorization: {header}\r\n"))
+}
+
 /// What all payments of one offer have in common.
 struct Frame<'a> {
     challenge: &'a Value,
@@ -215,6 +258,11 @@ impl<'a> Frame<'a> {
     fn line(&self, payload: Value) -> Outcome<String> {
         Ok(format!("payment-signature: {}\r\n", self.header(payload)?))
     }
+}
+
+fn read(keys: &[String]) -> Outcome<Vec<Key>> {
+    let keys = keys.iter().map(|key| Key::from_hex(key));
+    Ok(keys.collect::<Result<_, _>>()?)
 }
 
 fn config(key: &Key, terms: &channel::Terms, salt: B256) -> ChannelConfig {
