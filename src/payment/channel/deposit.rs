@@ -38,14 +38,8 @@ impl ChannelRail {
         let preflight = self.look(paying, Some(call.clone())).await?;
         let asked = preflight.deposit.as_ref();
         let asked = asked.ok_or(AuthorizeFailure::Unknown)?;
-        let before = self.tried(&call).await?;
         if asked.spent {
-            // A lost answer's copy, or we stopped after it was made: it is in the channel by now, but may
-            // not have been when the channel was read beside it.
-            let preflight = self.look(paying, None).await?;
-            let known = self.adopted(paying, &preflight).await?;
-            paying.judge(&account(known.as_ref(), paying), known.as_ref())?;
-            return Ok(before.and_then(|state| made(&state, deposit)));
+            return self.made_before(paying, &call, deposit).await;
         }
         let known = self.adopted(paying, &preflight).await?;
         let account = account(known.as_ref(), paying);
@@ -55,13 +49,20 @@ impl ChannelRail {
             ..account
         };
         paying.judge(&with_deposit, known.as_ref())?;
-        self.judge_deposit(paying, deposit, &preflight, permit.is_some())
-            .map_err(|refused| match refused {
+        if let Err(refused) = self.judge_deposit(paying, deposit, &preflight, permit.is_some()) {
+            // The chain is not read in one moment: what was unspent may have been made meanwhile, and then
+            // nothing of it can be made again.
+            let again = self.look(paying, Some(call.clone())).await?;
+            if again.deposit.is_some_and(|asked| asked.spent) {
+                return self.made_before(paying, &call, deposit).await;
+            }
+            return Err(match refused {
                 Refused::Permit2Allowance if sends_approval(credential) => {
-                    Refused::Erc20ApprovalUnavailable
+                    Refused::Erc20ApprovalUnavailable.into()
                 }
-                other => other,
-            })?;
+                other => other.into(),
+            });
+        }
         if known.is_none() {
             let (state, head) = (&preflight.state, preflight.head);
             self.open(paying.config, state, head, paying.used.base)
@@ -80,6 +81,21 @@ impl ChannelRail {
             }),
             Settlement::None | Settlement::Sent { .. } => Err(AuthorizeFailure::Unknown),
         }
+    }
+
+    /// Judges the voucher of a deposit that was made already: by a lost answer's copy, or before we
+    /// stopped. It is in the channel by now, but may not have been when the channel was read beside it.
+    async fn made_before(
+        &self,
+        paying: &Paying<'_>,
+        call: &DepositCall,
+        deposit: &Deposit,
+    ) -> Result<Option<(String, Units)>, AuthorizeFailure> {
+        let before = self.tried(call).await?;
+        let preflight = self.look(paying, None).await?;
+        let known = self.adopted(paying, &preflight).await?;
+        paying.judge(&account(known.as_ref(), paying), known.as_ref())?;
+        Ok(before.and_then(|state| made(&state, deposit)))
     }
 
     /// Wants the deposit and waits for it; a copy of it that is under way is waited for instead.

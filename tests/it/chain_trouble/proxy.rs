@@ -1,8 +1,11 @@
 //! A node that can be told to fail, between the gateway and the chain.
 
+use alloy::primitives::B256;
+use alloy::sol_types::SolCall;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
+use groat::chain::bindings::IEip3009Token::authorizationStateCall;
 use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
@@ -36,6 +39,8 @@ pub(crate) enum Mood {
     SlowBroadcasts,
     /// Has never heard of any transaction, mined or not.
     NoReceipts,
+    /// Says once more of an authorization that it is unspent, and is honest from then on.
+    UnspentOnce,
     /// Says this of every transaction count.
     Counts(u64),
 }
@@ -135,6 +140,11 @@ async fn pass(State(shared): State<Arc<Shared>>, body: Bytes) -> Response<Body> 
             let lie = replaced(&request, &text, "eth_getTransactionReceipt", &Value::Null);
             return answer(StatusCode::OK, lie);
         }
+        Mood::UnspentOnce if calls(&request).any(asks_whether_spent) => {
+            shared.mood.send_replace(Mood::Honest);
+            let lie = lied(&request, &text, asks_whether_spent, &json!(B256::ZERO));
+            return answer(StatusCode::OK, lie);
+        }
         Mood::Counts(count) => {
             let count = json!(format!("{count:#x}"));
             let lie = replaced(&request, &text, "eth_getTransactionCount", &count);
@@ -177,10 +187,27 @@ fn each(request: &Value, member: &str, value: &Value) -> Value {
     }
 }
 
+/// Whether a call reads `authorizationState` of a token.
+fn asks_whether_spent(call: &Value) -> bool {
+    let selector = format!("0x{}", hex::encode(authorizationStateCall::SELECTOR));
+    let asked = &call["params"][0];
+    let inputs = [&asked["input"], &asked["data"]];
+    inputs.iter().any(|input| {
+        input
+            .as_str()
+            .is_some_and(|text| text.starts_with(&selector))
+    })
+}
+
 /// Replaces the results of all calls of one method.
 fn replaced(request: &Value, answer: &str, method: &str, result: &Value) -> String {
+    lied(request, answer, |call| call["method"] == method, result)
+}
+
+/// Replaces the results of some calls.
+fn lied(request: &Value, answer: &str, about: impl Fn(&Value) -> bool, result: &Value) -> String {
     let mut answer: Value = serde_json::from_str(answer).expect("an answer");
-    let named = calls(request).filter(|call| call["method"] == method);
+    let named = calls(request).filter(|call| about(call));
     let ids: Vec<&Value> = named.map(|call| &call["id"]).collect();
     let answers = match &mut answer {
         Value::Array(answers) => answers.as_mut_slice(),

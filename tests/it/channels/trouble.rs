@@ -62,6 +62,29 @@ async fn vouchers_need_no_node_while_the_channel_was_seen_lately() {
     assert!(heard > units(0));
 }
 
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn rule_8_a_deposit_that_the_node_shows_a_moment_late_pays_all_the_same() {
+    let (mut stack, proxy) = behind_a_proxy("rails = [\"batch-settlement\"]\n").await;
+    stack.gateway.kill_9().await;
+    stack.gateway.start("settle_confirmed=return").await;
+    let mut client = Client::new(&stack);
+    let body = chat("m", "hello", false);
+    let signed = client.sign(&body).await;
+    let died = client.payer.send(&body, &signed.header).await;
+    assert!(died.is_err(), "{died:?}");
+    stack.gateway.wait().await;
+    stack.gateway.start("").await;
+    // Unspent, says the node of one block, and in the next the simulation reverts.
+    proxy.turn(Mood::UnspentOnce);
+    let answer = client.payer.send(&body, &signed.header).await.expect("one");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    proxy.turned(Mood::Honest).await;
+    client.read(&signed, &answer);
+    client.pay(&chat("m", "more", false)).await;
+    assert_eq!(stack.books().await["balance"], "1000000");
+}
+
 #[tokio::test]
 async fn rule_8_a_deposit_into_silence_is_pending_and_is_made_once() {
     let lines = "settlement_patience_ms = 500\nrails = [\"batch-settlement\"]\n";
