@@ -95,8 +95,8 @@ impl Attempt {
             SettleWhen::Before => Vec::new(),
             SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => vec![forwarded],
         };
-        let state = match shared.ledger.begin(hold, then).await {
-            Ok(state) => state,
+        let (state, hold) = match shared.ledger.begin(hold, then).await {
+            Ok(begun) => begun,
             Err(
                 HoldRefused::Taken { call: taken, .. }
                 | HoldRefused::PaymentIdTaken { call: taken, .. },
@@ -128,7 +128,7 @@ impl Attempt {
             end_waits: authorized.end_waits,
             headers,
         };
-        task.run(state).await;
+        task.run(state, hold).await;
         Ok(())
     }
 }

@@ -71,8 +71,8 @@ impl Gift {
         let conversation = call.conversation(&shared.routing.namer, &payer, &headers)?;
         let hold = hold(&shared, &call, payment)?;
         let forwarded = Event::Forwarded { at_ms: now_ms() };
-        let held = shared.ledger.begin(hold, vec![forwarded]).await;
-        let held = held.map_err(|error| {
+        let begun = shared.ledger.begin(hold, vec![forwarded]).await;
+        let (state, hold) = begun.map_err(|error| {
             tracing::error!(%error, "a hold was not taken");
             Refusal::LedgerUnavailable
         })?;
@@ -94,7 +94,7 @@ impl Gift {
             challenge: None,
             headers,
         };
-        task.run(held).await;
+        task.run(state, hold).await;
         drop(place);
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
-    CallId, CallState, ChannelState, Event, LedgerError, SettleWhen, Takes, VoidReason,
+    CallId, CallState, ChannelState, Event, LedgerError, OnItsWay, SettleWhen, Takes, VoidReason,
 };
 use crate::money::Units;
 use crate::payment::{MppPaid, PaidByChannel, Reservation, Settlement};
@@ -25,7 +25,7 @@ use http::HeaderMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// A call whose credential is good and whose hold is durable.
+/// A call whose credential is good and whose hold is taken.
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) running: Arc<Running>,
@@ -57,11 +57,11 @@ type Ended = Result<&'static str, Refusal>;
 
 impl Task {
     /// Runs the call to its end; whatever happens, listeners learn it.
-    pub(super) async fn run(self, held: CallState) {
+    pub(super) async fn run(self, held: CallState, hold: OnItsWay) {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.call_begun();
         let model = self.call.model.id.clone();
-        let outcome = match self.drive(Known::new(held)).await {
+        let outcome = match self.drive(Known::new(held), hold).await {
             Ok(outcome) => outcome,
             Err(refusal) => {
                 tracing::info!(call = %self.id, ?refusal, "call refused");
@@ -73,18 +73,17 @@ impl Task {
         metrics.call_ended(&model, outcome);
     }
 
-    async fn drive(&self, mut known: Known) -> Ended {
-        pass(Failpoint::Hold);
-        let early = match self.settle_when {
+    async fn drive(&self, mut known: Known, hold: OnItsWay) -> Ended {
+        let (early, hold) = match self.settle_when {
             SettleWhen::Before => {
+                self.durable(hold).await?;
                 let settled = self.settled_before(&mut known).await?;
                 let forwarded = Event::Forwarded { at_ms: now_ms() };
                 self.record(&mut known, forwarded).await?;
-                Some(settled)
+                (Some(settled), None)
             }
-            SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => None,
+            SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => (None, Some(hold)),
         };
-        pass(Failpoint::Forward);
         let routing = &self.shared.routing;
         let plan = Plan::of(routing, &self.call, self.conversation, now_ms());
         let sent = Instant::now();
@@ -98,7 +97,20 @@ impl Task {
             sent,
             settle_by: self.settle_by,
         };
-        let (begun, answer) = match forward.begun().await {
+        // The hold comes to the disk while the upstream thinks; whoever is asked for an answer waits for
+        // both.
+        let durable = async {
+            match hold {
+                Some(hold) => self.durable(hold).await,
+                None => Ok(()),
+            }
+        };
+        let begun = async {
+            pass(Failpoint::Forward);
+            Ok(forward.begun().await)
+        };
+        let ((), begun) = futures::future::try_join(durable, begun).await?;
+        let (begun, answer) = match begun {
             Ok(begun) => begun,
             Err(unanswered) => return self.void(known, unanswered).await,
         };
@@ -117,6 +129,13 @@ impl Task {
                     .await
             }
         }
+    }
+
+    /// Waits until a stop would not undo the hold.
+    async fn durable(&self, hold: OnItsWay) -> Result<(), Refusal> {
+        hold.durable().await.map_err(|error| self.refused(&error))?;
+        pass(Failpoint::Hold);
+        Ok(())
     }
 
     async fn settled_before(&self, known: &mut Known) -> Result<Settlement, Refusal> {

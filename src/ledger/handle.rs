@@ -110,13 +110,6 @@ impl Ledger {
         self.ask(move |batch| batch.hold(hold)).await
     }
 
-    /// Takes a credential for a call, once, and records what happens to that call right away, or does
-    /// nothing; returns the call's state; durable when this returns.
-    pub async fn begin(&self, hold: Hold, then: Vec<Event>) -> Result<CallState, HoldRefused> {
-        let begin = move |batch: &mut Batch<'_>| Ok(batch.begin(hold, then)?.call);
-        self.ask(begin).await
-    }
-
     /// Records events of a call in their order, in one commit, and returns its new state; durable when
     /// this returns. An event that is refused is refused with all after it; those before it stand.
     pub async fn record_all(
@@ -422,8 +415,13 @@ impl Ledger {
             })
         };
         let closed = || E::from(LedgerError::Unavailable);
-        let message = Message::Job(Box::new(job));
-        self.messages.send(message).await.map_err(|_| closed())?;
+        self.send(Box::new(job)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
+    }
+
+    /// Has the writer do something; fails when it is gone.
+    pub(super) async fn send(&self, job: Job) -> Result<(), LedgerError> {
+        let sent = self.messages.send(Message::Job(job)).await;
+        sent.map_err(|_| LedgerError::Unavailable)
     }
 }

@@ -2,11 +2,13 @@
 //! operation, a hash-chained log of their events, and one writer that makes many of them durable at once.
 //!
 //! Everything an answer or a transaction depends on is recorded here first. A method that returned
-//! `Ok` has been synced to disk; one that returned an error may or may not be found after a
-//! restart, and the ledger then takes nothing more until it is opened again.
+//! `Ok` has been synced to disk, but for [`Ledger::begin`], which says when that is so; one that returned
+//! an error may or may not be found after a restart, and the ledger then takes nothing more until it is
+//! opened again.
 
 mod answer;
 mod batch;
+mod begun;
 mod book;
 mod calls;
 mod channels;
@@ -24,6 +26,7 @@ mod verify;
 mod writer;
 
 pub use answer::Answer;
+pub use begun::OnItsWay;
 pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;

@@ -1,4 +1,5 @@
 mod answers;
+mod begun;
 mod channels;
 mod crash;
 mod durable;
@@ -123,7 +124,8 @@ async fn events_that_are_recorded_together_share_a_commit() {
     let terms = hold(1, 100, SettleWhen::After);
     disk.fault_after(2, MemoryFault::Refuse);
     let then = vec![Event::Forwarded { at_ms: 2 }];
-    let begun = ledger.begin(terms.clone(), then).await.expect("held");
+    let (begun, hold) = ledger.begin(terms.clone(), then).await.expect("held");
+    assert_eq!(hold.durable().await, Ok(()));
     assert_eq!(begun.work, machine::Work::Forwarded);
     let rest = vec![Event::Answered { at_ms: 3 }, capture(&terms, 30)];
     let state = ledger.record_all(terms.call, rest).await.expect("recorded");
@@ -144,7 +146,7 @@ async fn an_event_that_is_refused_takes_those_after_it_along_and_none_before() {
     let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
     let terms = hold(1, 100, SettleWhen::After);
     let begun = ledger.begin(terms.clone(), Vec::new()).await;
-    let held = begun.expect("held");
+    let (held, _on_its_way) = begun.expect("held");
     let again = ledger.begin(terms.clone(), Vec::new()).await;
     assert!(matches!(again, Err(HoldRefused::Taken { .. })), "{again:?}");
     let mixed = vec![
