@@ -4,6 +4,7 @@
 //!
 //! The modules are layers and imports point down; `ARCHITECTURE.md` has the map and the rules.
 
+pub mod buying;
 pub mod call;
 pub mod chain;
 pub mod cli;

@@ -11,6 +11,7 @@ use groat::ledger::{Ledger, MemoryDisk};
 use groat::payment::{LedgerOutbox, Operations, Rails, Settlements, Sponsoring, Targets};
 use groat::protocol::signature::Key;
 use groat::protocol::x402::{PAYMENT_REQUIRED, PaymentRequired};
+use groat::router::Buyers;
 use groat::stats::Metrics;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
@@ -159,7 +160,7 @@ async fn open() -> (App, Desk) {
     let rails = Rails::new(&config, &rpc, &ledger, operations, address, sponsoring);
     let folder = tempfile::tempdir().expect("a folder");
     let grace = config.payment.quote_grace;
-    let prices = PriceBook::open(&config.upstreams, grace, folder.path());
+    let prices = PriceBook::open(&config.upstreams, Buyers::default(), grace, folder.path());
     let parts = DeskParts {
         ledger: ledger.clone(),
         rails: rails.expect("the rails"),

@@ -29,6 +29,8 @@ pub(super) struct Billing {
     /// Who answered, unless it is the first that could.
     answered_by: Option<Box<AnsweredBy>>,
     receipt: Option<String>,
+    /// The upstream's own receipt, where it was paid for the call.
+    upstream_receipt: Option<String>,
 }
 
 /// Bills what a reading says at the prices of who answered, after so many tries that came to nothing;
@@ -78,6 +80,7 @@ pub(super) fn bill(
         flags,
         answered_by: call.stands_in(by).then(|| Box::new(answered_by(by))),
         receipt: None,
+        upstream_receipt: None,
     })
 }
 
@@ -142,6 +145,7 @@ impl Billing {
             raw_usage: self.raw_usage.clone(),
             answered_model: self.answered_model.clone(),
             answered_by: self.answered_by.clone(),
+            upstream_receipt: self.upstream_receipt.clone(),
             lines: self.bill.lines.iter().map(|line| json!(line)).collect(),
             list: self.bill.list,
             saving: self.bill.cache_saving,
@@ -159,6 +163,13 @@ impl Billing {
 
     pub(super) fn is_free(&self) -> bool {
         self.charged.is_zero()
+    }
+
+    /// The bill of a call that was bought itself.
+    pub(super) fn bought(mut self, receipt: Option<String>, flag: Option<&str>) -> Self {
+        self.upstream_receipt = receipt;
+        self.flags.extend(flag.map(str::to_owned));
+        self
     }
 
     pub(super) fn with_receipt(mut self, receipt: Option<&str>) -> Self {

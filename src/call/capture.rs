@@ -37,7 +37,10 @@ impl Task {
         rest: &(impl Fn(&Billing) -> Vec<u8> + Sync),
     ) -> Result<Captured, Refusal> {
         let by = (begun.by, begun.failed);
+        let believed = begun.believed(reading, complete);
+        let reading = &believed.reading;
         let billing = bill::bill(&self.call, by, reading, complete, self.shared.decimals);
+        let billing = billing.map(|billing| billing.bought(believed.receipt, believed.flag));
         let billing = billing.map_err(|error| {
             tracing::error!(call = %self.id, %error, "the bill could not be computed");
             Refusal::Internal

@@ -8,7 +8,7 @@ use super::relay::StreamRelay;
 use super::routing::Routing;
 use crate::config::Affinity;
 use crate::metering::{Dialect, Reading, meter_whole};
-use crate::router::{Account, Busy, Fault, UpstreamAnswer, UpstreamFailure};
+use crate::router::{Account, Busy, Fault, Purchase, Receipted, UpstreamAnswer, UpstreamFailure};
 use crate::stats::Metrics;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -39,6 +39,10 @@ pub(super) struct Begun<'a> {
     pub(super) headers: HeaderMap,
     /// How many tries came to nothing before.
     pub(super) failed: usize,
+    /// The receipt that is due from who answers, where it was paid for.
+    pub(super) purchase: Option<Purchase>,
+    /// What came of that.
+    pub(super) receipted: Option<Receipted>,
 }
 
 /// What an answer comes in.
@@ -61,6 +65,13 @@ pub(super) struct Streaming {
     pub(super) upstream: BoxStream<'static, Result<Bytes, UpstreamFailure>>,
     /// What has come of it so far.
     pub(super) relay: StreamRelay,
+}
+
+/// An answer that begins.
+struct Head {
+    headers: HeaderMap,
+    answer: Answer,
+    purchase: Option<Purchase>,
 }
 
 /// No endpoint gave an answer: why the last one did not, and what was tried.
@@ -143,7 +154,11 @@ impl<'a> Forward<'a> {
                 self.routing.health.tried(&by.endpoint, account, now);
                 let busy = by.endpoint.begin();
                 let failure = match self.tried(by, account).await {
-                    Ok((headers, answer)) => {
+                    Ok(Head {
+                        headers,
+                        answer,
+                        purchase,
+                    }) => {
                         if matches!(answer, Answer::Whole(_)) {
                             self.routing.health.worked(&by.endpoint, account);
                         }
@@ -156,6 +171,8 @@ impl<'a> Forward<'a> {
                             first_token: now.elapsed(),
                             headers,
                             failed: attempts.len(),
+                            purchase,
+                            receipted: None,
                         };
                         return Ok((begun, answer));
                     }
@@ -190,11 +207,7 @@ impl<'a> Forward<'a> {
         })
     }
 
-    async fn tried(
-        &self,
-        by: &Candidate,
-        account: &Account,
-    ) -> Result<(HeaderMap, Answer), UpstreamFailure> {
+    async fn tried(&self, by: &Candidate, account: &Account) -> Result<Head, UpstreamFailure> {
         let upstream = &by.endpoint.upstream;
         let conversation = &self.plan.conversation;
         let body = self.call.body_for(by, conversation);
@@ -207,8 +220,15 @@ impl<'a> Forward<'a> {
             {
                 headers.insert(name, value);
             }
-            let answer = upstream.send(self.call.route, account, headers, body);
-            let answer = answer.await?;
+            let route = self.call.route;
+            let mut answer = match upstream.is_paid() {
+                true => {
+                    let terms = (by.endpoint.upstream_id(), by.quote.ceiling);
+                    upstream.buy(route, headers, body, terms).await?
+                }
+                false => upstream.send(route, account, headers, body).await?,
+            };
+            let purchase = answer.purchase.take();
             if answer.is_event_stream != self.call.stream {
                 return Err(malformed("the content type is not what was asked for"));
             }
@@ -221,7 +241,11 @@ impl<'a> Forward<'a> {
             } else {
                 Answer::Whole(Box::new(self.whole(by, answer).await?))
             };
-            Ok((headers, answer))
+            Ok(Head {
+                headers,
+                answer,
+                purchase,
+            })
         };
         limit.within(begun).await?
     }

@@ -6,6 +6,7 @@
 mod attempt;
 mod bill;
 mod body;
+mod bought;
 mod capture;
 mod desk;
 mod forward;

@@ -5,7 +5,7 @@
 
 use crate::config::UpstreamConfig;
 use crate::pricing::PriceRow;
-use crate::router::Router;
+use crate::router::{Buyers, Router};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +17,7 @@ const FILE: &str = "prices.json";
 /// The price tables in force, newest first; never empty.
 #[derive(Debug)]
 pub struct PriceBook {
+    buyers: Buyers,
     grace: Duration,
     file: PathBuf,
     tables: RwLock<Vec<PriceTable>>,
@@ -30,25 +31,27 @@ struct PriceTable {
 
 impl PriceBook {
     /// Puts the prices of a configuration in force, and those remembered in `folder` in their grace
-    /// time where they differ; fails when an HTTP client cannot be built.
+    /// time where they differ; `buyers` buy at the upstreams that are paid. Fails when an HTTP client cannot be built.
     pub fn open(
         upstreams: &[UpstreamConfig],
+        buyers: Buyers,
         grace: Duration,
         folder: &Path,
     ) -> Result<Self, reqwest::Error> {
         let file = folder.join(FILE);
         let mut tables = vec![PriceTable {
-            router: Arc::new(Router::new(upstreams)?),
+            router: Arc::new(Router::new(upstreams, &buyers)?),
             until: None,
         }];
         if let Some(older) = remembered(&file).and_then(|rows| repriced(upstreams, &rows)) {
             tables.push(PriceTable {
-                router: Arc::new(Router::new(&older)?),
+                router: Arc::new(Router::new(&older, &buyers)?),
                 until: Instant::now().checked_add(grace),
             });
         }
         remember(&file, upstreams);
         Ok(Self {
+            buyers,
             grace,
             file,
             tables: RwLock::new(tables),
@@ -72,7 +75,7 @@ impl PriceBook {
 
     /// Puts new prices in force; those before are taken for the grace time.
     pub fn reprice(&self, upstreams: &[UpstreamConfig]) -> Result<(), reqwest::Error> {
-        let router = Arc::new(Router::new(upstreams)?);
+        let router = Arc::new(Router::new(upstreams, &self.buyers)?);
         let now = Instant::now();
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.retain(|table| table.is_live(now));

@@ -112,6 +112,10 @@ fn body(state: &CallState, at_ms: u64) -> Option<ReceiptBody> {
         usage,
         usage_source,
         raw_usage: capture.and_then(|capture| readable_numbers(capture.raw_usage.as_deref()?)),
+        upstream_receipt: match capture.and_then(|capture| capture.upstream_receipt.as_deref()) {
+            Some(text) => Some(serde_json::from_str(text).ok()?),
+            None => None,
+        },
         lines: Vec::new(),
         markup_bps: hold.markup_bps,
         list_pusd: Pusd::ZERO,

@@ -149,12 +149,13 @@ impl Task {
     async fn pass_whole(
         &self,
         mut known: Known,
-        begun: Begun<'_>,
+        mut begun: Begun<'_>,
         answer: Whole,
         early: Option<Settlement>,
     ) -> Ended {
         let settlement = self.settlement_on_first_byte(&mut known, early).await?;
         let heading = self.heading(begun.headers.clone(), settlement.as_ref());
+        begun.close(&answer.reading).await;
         let body = answer.body;
         let told = |billing: &Billing| {
             let text = std::str::from_utf8(&body).ok();
@@ -176,7 +177,7 @@ impl Task {
     async fn pass_stream(
         &self,
         mut known: Known,
-        begun: Begun<'_>,
+        mut begun: Begun<'_>,
         answer: Streaming,
         (limit, early): (Limit, Option<Settlement>),
     ) -> Ended {
@@ -212,6 +213,7 @@ impl Task {
 
         let kept = relay.ready();
         let ending = relay.finish();
+        begun.close(&ending.reading).await;
         let health = &self.shared.routing.health;
         let (endpoint, account) = (&begun.by.endpoint, begun.account);
         match ending.complete {
@@ -319,6 +321,9 @@ impl Task {
             UpstreamFailure::Malformed(_) | UpstreamFailure::TooLarge => {
                 VoidReason::UpstreamInvalid
             }
+            UpstreamFailure::NotPaid(_)
+            | UpstreamFailure::TooDear(_)
+            | UpstreamFailure::Paid(_) => VoidReason::UpstreamUnavailable,
         };
         let failure = &unanswered.failure;
         tracing::warn!(call = %self.id, model = self.call.model.id, %failure, "no answer: nothing is charged");

@@ -3,10 +3,10 @@
 use super::bill::print_bill;
 use super::wallet::{WalletArgs, usd};
 use super::{Failure, logging};
-use crate::config::RailKind;
+use crate::config::{PayProtocol, RailKind};
 use crate::metering::{SseEvent, SseScanner};
 use crate::protocol::receipt::Receipt;
-use crate::wallet::{Deposits, Protocol, Purchase, Quoted, Wallet, complaint};
+use crate::wallet::{Deposits, Purchase, Quoted, Wallet, complaint};
 use bytes::Bytes;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(super) struct Args {
     wallet: WalletArgs,
     /// The protocol to pay by: x402, or mpp, which offers no rail but exact
     #[arg(long, value_parser = protocol, default_value = "x402")]
-    protocol: Protocol,
+    protocol: PayProtocol,
     /// The rail to pay by: exact, upto, batch-settlement or exact-permit2
     #[arg(long, value_parser = rail)]
     rail: Option<RailKind>,
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         (_, None) => Deposits::None,
     };
     let purchase = Purchase {
-        body: request_body(&args)?,
+        body: request_body(&args)?.into(),
         model: args.model,
         deposits,
     };
@@ -88,7 +88,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 pub(super) async fn buy(
     wallet: &Wallet,
     purchase: &Purchase,
-    protocol: Protocol,
+    protocol: PayProtocol,
     wish: Option<RailKind>,
 ) -> Result<Receipt, Failure> {
     let quote = match wallet.quote(&purchase.body, protocol, wish).await? {
@@ -115,7 +115,7 @@ pub(super) async fn buy(
     eprintln!("paying by {}: {}", choice.candidate.rail, choice.why);
     let mut paid = wallet.pay(&quote, purchase).await?;
     let told = read(&mut paid.answer).await;
-    let receipt = wallet.take(paid, told.receipt.as_deref()).await;
+    let receipt = wallet.take(paid.due, told.receipt.as_deref()).await;
     told.ended()?;
     Ok(receipt?)
 }
@@ -125,12 +125,8 @@ fn rail(name: &str) -> Result<RailKind, &'static str> {
     name.parse().map_err(|()| unknown)
 }
 
-fn protocol(name: &str) -> Result<Protocol, &'static str> {
-    match name {
-        "x402" => Ok(Protocol::X402),
-        "mpp" => Ok(Protocol::Mpp),
-        _ => Err("the protocols are x402 and mpp"),
-    }
+fn protocol(name: &str) -> Result<PayProtocol, &'static str> {
+    name.parse().map_err(|()| "the protocols are x402 and mpp")
 }
 
 fn request_body(args: &Args) -> Result<String, Failure> {

@@ -1,6 +1,7 @@
 //! A configuration becomes a running gateway, and a running gateway stops in good order.
 
 use super::{Failure, checks};
+use crate::buying;
 use crate::call::{Desk, DeskParts, PriceBook, Receipts};
 use crate::chain::{LanePolicy, Relayer, Rpc};
 use crate::config::{Config, Secret};
@@ -50,13 +51,15 @@ impl Gateway {
         let rpc = connect(config).await?;
         let address = listener.local_addr().map_err(Failure::other)?;
         let (ledger, open) = open_ledger(config)?;
+        let metrics = Arc::new(Metrics::default());
+        let buyers = buying::buyers(config, &ledger, &metrics).map_err(Failure::other)?;
         let prices = PriceBook::open(
             &config.upstreams,
+            buyers,
             config.payment.quote_grace,
             &config.gateway.data_dir,
         );
         let prices = prices.map_err(|error| no_client(&error))?;
-        let metrics = Arc::new(Metrics::default());
         let (settled_sender, settled) = mpsc::channel(1024);
         let outbox = Arc::new(LedgerOutbox(ledger.clone()));
         let lane = |secret: &Secret| -> Result<_, Failure> {

@@ -1,12 +1,11 @@
 //! `groat wallet`: what the paying wallet has, and its channels.
 
 use super::{Failure, http::client, logging, pay};
-use crate::config::{RailKind, from_environment};
+use crate::config::{PayProtocol, RailKind, from_environment};
 use crate::money::{AssetDecimals, Pusd, Units};
 use crate::protocol::signature::Key;
 use crate::wallet::{
-    Asset, Chain, Channel, Deposits, Gateway, Limits, PeerKey, Protocol, Purchase, Store, Wallet,
-    WalletError,
+    Asset, Chain, Channel, Deposits, Gateway, Limits, PeerKey, Purchase, Store, Wallet, WalletError,
 };
 use alloy::primitives::{B256, U256};
 use serde_json::json;
@@ -234,11 +233,17 @@ async fn fill(args: FillArgs, top_up: bool) -> Result<(), Failure> {
         None => Deposits::AsNeeded,
     };
     let purchase = Purchase {
-        body: body.to_string(),
+        body: body.to_string().into(),
         model: args.model,
         deposits,
     };
-    pay::buy(&wallet, &purchase, Protocol::X402, Some(RailKind::Channel)).await?;
+    pay::buy(
+        &wallet,
+        &purchase,
+        PayProtocol::X402,
+        Some(RailKind::Channel),
+    )
+    .await?;
     channels(&wallet).await
 }
 

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod merge;
+mod pay;
 mod rails;
 mod reader;
 mod remarks;
@@ -14,6 +15,7 @@ mod upstream;
 
 pub use affinity::Affinity;
 pub use merge::overlay;
+pub use pay::{PayConfig, PayProtocol};
 pub use rails::{
     ChannelsConfig, ContractsConfig, ExposureConfig, MppConfig, RailKind, SettlerConfig,
 };

@@ -23,6 +23,11 @@ impl Config {
                 ));
             }
         }
+        remarks.extend(
+            self.upstreams
+                .iter()
+                .filter_map(|upstream| upstream.pay_remark()),
+        );
         remarks.extend(self.lives());
         remarks
     }

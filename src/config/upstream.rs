@@ -2,6 +2,7 @@
 
 use super::Secret;
 use super::affinity::{Affinity, cache_ttl};
+use super::pay::PayConfig;
 use super::reader::{Mistake, Reader};
 use super::sections::http_url;
 use super::template;
@@ -31,6 +32,8 @@ pub struct UpstreamConfig {
     /// Its API keys: sent as bearer tokens, to Anthropic's Messages as it asks for; none for an upstream
     /// that takes calls without.
     pub keys: Vec<UpstreamKey>,
+    /// How it is paid, where it is paid for each call.
+    pub pay: Option<PayConfig>,
     /// Where it stands, as callers may ask for it (`eu`, `us-east5`).
     pub region: Option<String>,
     /// Whether it retains nothing of a call.
@@ -96,6 +99,7 @@ impl UpstreamConfig {
         let config = Self {
             dialect,
             keys: keys(&mut r, mistakes),
+            pay: PayConfig::read(&mut r, mistakes),
             region: r.text("region"),
             zdr,
             collects_data: collects_data(&mut r, zdr),
@@ -128,6 +132,12 @@ impl UpstreamConfig {
             base_url,
             routes,
         };
+        if config.pay.is_some() && !config.keys.is_empty() {
+            r.wrong(
+                "pay",
+                "must not stand beside a key: an upstream knows us by one or is paid by the other",
+            );
+        }
         mistakes.extend(r.finish());
         config
     }

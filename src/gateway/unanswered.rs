@@ -99,6 +99,15 @@ fn one(route: Route, failure: &UpstreamFailure) -> Response {
                 "The upstream failed.".to_owned(),
             ),
         },
+        unpaid @ (UpstreamFailure::NotPaid(_) | UpstreamFailure::TooDear(_)) => {
+            tracing::error!(%unpaid, "an upstream is not paid");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "upstream_unavailable",
+                "The upstream is not available to this gateway right now.".to_owned(),
+            )
+        }
+        UpstreamFailure::Paid(failure) => return one(route, failure),
         other => (
             StatusCode::BAD_GATEWAY,
             "upstream_failed",

@@ -21,6 +21,7 @@ pub(super) struct Collector {
     spec: &'static Spec,
     tree: Option<Tree>,
     raw_usage: Option<String>,
+    receipt: Option<String>,
     unreadable: bool,
     flags: BTreeSet<UsageFlag>,
     model: Option<String>,
@@ -48,6 +49,7 @@ impl Collector {
             spec: spec(dialect),
             tree: None,
             raw_usage: None,
+            receipt: None,
             unreadable: false,
             flags: BTreeSet::new(),
             model: None,
@@ -107,6 +109,7 @@ impl Collector {
         Reading {
             usage,
             raw_usage: self.raw_usage.clone(),
+            receipt: self.receipt.clone(),
             model: self.model.clone(),
             flags: flags.into_iter().collect(),
             text_bytes: self.text_bytes,
@@ -123,6 +126,9 @@ impl Collector {
             self.spec.usage_at.iter().find_map(|at| {
                 Some((*at, locate(object, at).filter(|raw| raw.starts_with('{'))?))
             })?;
+        if let Some(receipt) = receipt(raw) {
+            self.receipt = Some(receipt);
+        }
         let Some(new) = Tree::read(raw) else {
             self.unreadable = true;
             self.raw_usage = Some(raw.to_owned());
@@ -183,6 +189,16 @@ impl Collector {
             self.finish_reason = Some(finish.into_owned());
         }
     }
+}
+
+/// The receipt in a usage object. A merger of several would not be its text any more.
+fn receipt(usage: &str) -> Option<String> {
+    if !usage.contains("\"receipt\"") {
+        return None;
+    }
+    let usage = Object::parse(usage.as_bytes(), &Limits::default()).ok()?;
+    let receipt = usage.raw("receipt").filter(|raw| raw.starts_with('{'));
+    receipt.map(str::to_owned)
 }
 
 fn has_no_choices(object: &Object<'_>) -> bool {

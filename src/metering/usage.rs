@@ -104,6 +104,8 @@ pub struct Reading {
     pub usage: Result<Usage, UsageFault>,
     /// The provider's usage object as exact JSON text; where several differed, their merger.
     pub raw_usage: Option<String>,
+    /// The receipt in it, as exact JSON text, of a provider that gives one.
+    pub receipt: Option<String>,
     /// The model that says it answered.
     pub model: Option<String>,
     /// What was odd, sorted, each once.

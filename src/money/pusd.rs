@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Decimal places of one US dollar in the unit of [`Pusd`].
-const USD_SCALE: u32 = 12;
+pub(super) const USD_SCALE: u32 = 12;
 
 /// An amount of money in 10⁻¹² US dollars. On the wire: a decimal string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -1,6 +1,6 @@
 use super::AmountError;
 use super::decimal::{DecimalError, parse_scaled};
-use super::pusd::decimal_string_serde;
+use super::pusd::{Pusd, USD_SCALE, decimal_string_serde};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +47,19 @@ impl Units {
             .checked_sub(other.0)
             .map(Self)
             .ok_or(AmountError::Negative)
+    }
+
+    /// The amount of a dollar stablecoin in 10⁻¹² USD, rounded up; fails on overflow.
+    pub fn to_pusd_ceil(self, decimals: AssetDecimals) -> Result<Pusd, AmountError> {
+        let places = u32::from(decimals.get());
+        let scale = |exponent: u32| 10u128.checked_pow(exponent).ok_or(AmountError::Overflow);
+        let pico = if places <= USD_SCALE {
+            let factor = scale(USD_SCALE.saturating_sub(places))?;
+            self.0.checked_mul(factor).ok_or(AmountError::Overflow)?
+        } else {
+            self.0.div_ceil(scale(places.saturating_sub(USD_SCALE))?)
+        };
+        Ok(Pusd::from_pico(pico))
     }
 
     /// The amount as plain decimal text in whole units of the asset (`"0.000042"`).

@@ -24,6 +24,15 @@ pub enum UpstreamFailure {
         /// Its body, at most 64 KiB; empty when longer.
         body: Bytes,
     },
+    /// It is paid for each call, and was not, for this reason; nothing was signed.
+    #[error("the upstream was not paid: {0}")]
+    NotPaid(&'static str),
+    /// It asks for more than our own payer was quoted, or than may be signed for one call; nothing was signed.
+    #[error("the upstream asks for {0}, more than may be paid for this call")]
+    TooDear(String),
+    /// It was paid, and this came of it: the same call is not bought again.
+    #[error("paid for, and in vain: {0}")]
+    Paid(Box<UpstreamFailure>),
     /// A good status with a body that is not what was asked for.
     #[error("the upstream's answer cannot be understood: {0}")]
     Malformed(String),
@@ -76,6 +85,9 @@ impl UpstreamFailure {
         match self {
             Self::Unreachable | Self::TimedOut | Self::Cut => Fault::Upstream,
             Self::Malformed(_) => Fault::Upstream,
+            Self::NotPaid(_) => Fault::Account,
+            Self::TooDear(_) => Fault::Endpoint,
+            Self::Paid(failure) => failure.fault(),
             Self::Ended(_) => Fault::Time,
             Self::TooLarge => Fault::Request,
             Self::Refused { status, body, .. } => match status.as_u16() {
@@ -92,6 +104,7 @@ impl UpstreamFailure {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(status.as_u16()),
+            Self::Paid(failure) => failure.status(),
             _ => None,
         }
     }

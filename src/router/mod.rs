@@ -10,6 +10,7 @@ mod endpoint;
 mod failure;
 mod headers;
 mod health;
+mod paid;
 mod pins;
 mod upstream;
 mod wanted;
@@ -23,6 +24,7 @@ pub use endpoint::{Busy, Endpoint};
 pub use failure::{Fault, UpstreamFailure};
 pub use headers::forwardable_request_headers;
 pub use health::Health;
+pub use paid::{Bought, Buy, Buyers, Close, Order, Purchase, Receipted};
 pub use pins::{Pin, Pins};
 pub use upstream::{Account, Upstream, UpstreamAnswer};
 pub use wanted::{Bounds, Elsewhere, Sort, Suffix, Wanted, WantedMistake};
@@ -48,12 +50,13 @@ pub struct Model {
 }
 
 impl Router {
-    /// Builds the endpoints of a configuration; fails when an HTTP client cannot be built.
-    pub fn new(upstreams: &[UpstreamConfig]) -> Result<Self, reqwest::Error> {
+    /// Builds the endpoints of a configuration, with who buys at those that are paid for each call; fails
+    /// when an HTTP client cannot be built.
+    pub fn new(upstreams: &[UpstreamConfig], buyers: &Buyers) -> Result<Self, reqwest::Error> {
         let mut models: BTreeMap<String, Vec<Arc<Endpoint>>> = BTreeMap::new();
         let mut aliases = BTreeMap::new();
         for config in upstreams {
-            let upstream = Arc::new(Upstream::new(config)?);
+            let upstream = Arc::new(Upstream::new(config, buyers)?);
             for model in &config.models {
                 let endpoint = Arc::new(Endpoint::new(&upstream, model));
                 models.entry(model.id.clone()).or_default().push(endpoint);

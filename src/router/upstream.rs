@@ -1,5 +1,6 @@
 use super::UpstreamFailure;
 use super::headers::passable_answer_headers;
+use super::paid::{Buyers, Paid, Purchase};
 use crate::config::{Affinity, Secret, UpstreamConfig, UpstreamKey};
 use crate::metering::{Dialect, Route};
 use bytes::Bytes;
@@ -42,11 +43,13 @@ pub struct Upstream {
     pub first_token_timeout: Duration,
     /// The accounts that calls can be made on; never empty.
     pub accounts: Vec<Account>,
-    client: reqwest::Client,
+    /// How it is paid, where its calls are bought.
+    pub(super) paid: Option<Paid>,
+    pub(super) client: reqwest::Client,
     urls: BTreeMap<Route, reqwest::Url>,
     /// Whether its messages take the key as Anthropic's do.
     key_of_anthropic: bool,
-    first_byte_timeout: Duration,
+    pub(super) first_byte_timeout: Duration,
     idle_timeout: Duration,
 }
 
@@ -68,6 +71,8 @@ pub struct UpstreamAnswer {
     pub is_event_stream: bool,
     /// The body; it ends with a failure when the upstream stops before its end.
     pub body: BoxStream<'static, Result<Bytes, UpstreamFailure>>,
+    /// The receipt that is due, where it was paid for.
+    pub purchase: Option<Purchase>,
 }
 
 impl std::fmt::Debug for UpstreamAnswer {
@@ -80,7 +85,7 @@ impl std::fmt::Debug for UpstreamAnswer {
 }
 
 impl Upstream {
-    pub(super) fn new(config: &UpstreamConfig) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(config: &UpstreamConfig, buyers: &Buyers) -> Result<Self, reqwest::Error> {
         let mut accounts: Vec<Account> = config.keys.iter().map(Account::of).collect();
         if accounts.is_empty() {
             accounts.push(Account::NONE);
@@ -96,6 +101,12 @@ impl Upstream {
             call_timeout: config.call_timeout,
             first_token_timeout: config.first_token_timeout,
             accounts,
+            paid: config.pay.as_ref().map(|pay| Paid {
+                call_max: pay.call_max,
+                budget: pay.budget,
+                buyer: buyers.of(&config.name),
+                receipts: format!("{}/receipts/", config.base_url).parse().ok(),
+            }),
             client: client(config)?,
             // What is no URL is no route, which no call can reach then.
             urls: config
@@ -119,16 +130,9 @@ impl Upstream {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<UpstreamAnswer, UpstreamFailure> {
-        let url = self.urls.get(&route).cloned();
-        let url = url.ok_or(UpstreamFailure::Unreachable)?;
-        let named = headers.contains_key(ANTHROPIC_VERSION);
+        let url = self.url(route).ok_or(UpstreamFailure::Unreachable)?;
+        let headers = self.own_headers(route, headers);
         let mut request = self.client.post(url).headers(headers).body(body);
-        request = request
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT_ENCODING, "identity");
-        if route == Route::Messages && !named {
-            request = request.header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_DEFAULT);
-        }
         if let Some((name, value)) = self.credential(route, account)? {
             request = request.header(name, value);
         }
@@ -136,6 +140,32 @@ impl Upstream {
             .await
             .map_err(|_| UpstreamFailure::TimedOut)?
             .map_err(|error| UpstreamFailure::of(&error))?;
+        self.answered(answer).await
+    }
+
+    /// Where it answers a route.
+    pub(super) fn url(&self, route: Route) -> Option<reqwest::Url> {
+        self.urls.get(&route).cloned()
+    }
+
+    /// The caller's headers, and those that every call has.
+    pub(super) fn own_headers(&self, route: Route, mut headers: HeaderMap) -> HeaderMap {
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        let identity = HeaderValue::from_static("identity");
+        headers.insert(header::ACCEPT_ENCODING, identity);
+        if route == Route::Messages {
+            let version = headers.entry(ANTHROPIC_VERSION);
+            version.or_insert(ANTHROPIC_VERSION_DEFAULT);
+        }
+        headers
+    }
+
+    /// The head of an answer, if it is a good one.
+    pub(super) async fn answered(
+        &self,
+        answer: reqwest::Response,
+    ) -> Result<UpstreamAnswer, UpstreamFailure> {
         if !answer.status().is_success() {
             return Err(self.refusal(answer).await);
         }
@@ -147,6 +177,7 @@ impl Upstream {
             headers: passable_answer_headers(answer.headers()),
             is_event_stream,
             body: self.bounded(answer),
+            purchase: None,
         })
     }
 

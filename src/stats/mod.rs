@@ -1,10 +1,12 @@
 //! What calls taught us: numbers that Prometheus reads, and what was sold.
 
+mod bought;
 mod channels;
 mod decayed;
 mod endpoints;
 pub mod rankings;
 
+pub use bought::{BoughtMetrics, Spending};
 pub use channels::{ChannelFigures, ChannelMetrics};
 pub use decayed::Decayed;
 pub use endpoints::{Endpoints, Measured, Observation};
@@ -35,6 +37,7 @@ pub struct Metrics {
     lost: Family<RailLabels, Counter>,
     calls_running: Gauge,
     channels: ChannelMetrics,
+    bought: BoughtMetrics,
     first_byte_seconds: Histogram,
     settlement_seconds: Histogram,
 }
@@ -89,6 +92,7 @@ impl Default for Metrics {
             lost: Family::default(),
             calls_running: Gauge::default(),
             channels: ChannelMetrics::default(),
+            bought: BoughtMetrics::default(),
             first_byte_seconds: seconds(),
             settlement_seconds: seconds(),
         };
@@ -165,6 +169,7 @@ impl Metrics {
             self.calls_running.clone(),
         );
         self.channels.register(r);
+        self.bought.register(r);
         r.register(
             "first_byte_seconds",
             "Upstream time to the first byte",
@@ -180,6 +185,11 @@ impl Metrics {
     /// What is counted of channels.
     pub fn channels(&self) -> &ChannelMetrics {
         &self.channels
+    }
+
+    /// What is counted of calls that were bought.
+    pub fn bought(&self) -> &BoughtMetrics {
+        &self.bought
     }
 
     /// The exposition text (OpenMetrics).

@@ -1,7 +1,12 @@
-//! The paid route of one gateway, as its caller sees it.
+//! A paid route of one gateway, as its caller sees it.
 
+use crate::metering::Route;
 use crate::protocol::mpp::{Challenge, WWW_AUTHENTICATE};
+use crate::protocol::receipt::{Hash, request_sha256};
 use crate::protocol::x402::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, PaymentRequired, SettleResponse};
+use alloy::primitives::B256;
+use bytes::Bytes;
+use http::HeaderMap;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use std::time::Duration;
@@ -14,6 +19,10 @@ const CALL_ID: &str = "groat-call-id";
 
 /// How often the same payment is sent again while its settlement is pending.
 const PENDING_TRIES: usize = 12;
+
+/// How often it is sent again where the connection broke, and the pause before.
+const BROKEN_TRIES: usize = 2;
+const BROKEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// Longest pause that a gateway's `Retry-After` is followed for.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -38,11 +47,16 @@ pub enum HttpError {
     Pending,
 }
 
-/// The paid route of a gateway.
+/// A paid route of a gateway.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     client: Client,
+    route: Route,
     url: Url,
+    /// Where its receipts are, up to the last slash.
+    receipts: Url,
+    /// What goes along with every call.
+    headers: HeaderMap,
 }
 
 /// What a gateway has of a call's receipt.
@@ -59,13 +73,42 @@ pub enum Stored {
 }
 
 impl Gateway {
-    /// The paid route below a gateway's base URL; `client` must follow no redirects.
+    /// The chat route below a gateway's base URL; `client` must follow no redirects.
     pub fn new(client: Client, base: &str) -> Result<Self, HttpError> {
-        let text = format!("{}/v1/chat/completions", base.trim_end_matches('/'));
-        let url = Url::parse(&text).ok();
-        let url = url.filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or_else(|| HttpError::Url(base.to_owned()))?;
-        Ok(Self { client, url })
+        let url = |path: &str| {
+            let url = Url::parse(&format!("{}{path}", base.trim_end_matches('/'))).ok();
+            let url = url.filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+            url.ok_or_else(|| HttpError::Url(base.to_owned()))
+        };
+        Ok(Self {
+            client,
+            route: Route::Chat,
+            url: url(Route::Chat.path())?,
+            receipts: url("/v1/receipts/")?,
+            headers: HeaderMap::new(),
+        })
+    }
+
+    /// A route wherever it is, with its gateway's receipts below `receipts`, which ends with a slash;
+    /// `headers` go along with every call.
+    pub fn at(
+        client: Client,
+        (route, url): (Route, Url),
+        receipts: Url,
+        headers: HeaderMap,
+    ) -> Self {
+        Self {
+            client,
+            route,
+            url,
+            receipts,
+            headers,
+        }
+    }
+
+    /// What a receipt calls the hash of this request.
+    pub(super) fn request_hash(&self, body: &[u8]) -> Hash {
+        Hash(B256::from(request_sha256(self.route, body)))
     }
 
     /// Scheme, host and port.
@@ -74,21 +117,33 @@ impl Gateway {
     }
 
     /// Asks without a payment: for a call when there is a body, else only for the offers.
-    pub async fn ask(&self, body: Option<&str>, rail: Option<&str>) -> Result<Response, HttpError> {
+    pub async fn ask(
+        &self,
+        body: Option<&Bytes>,
+        rail: Option<&str>,
+    ) -> Result<Response, HttpError> {
         let rail = rail.map(|rail| (RAIL, rail));
         self.send(body, rail).await
     }
 
-    /// Sends a payment; while its settlement is pending, sends the same one again and never
-    /// another. `waiting` is told how many seconds that takes.
+    /// Sends a payment; while its settlement is pending, or where the connection broke, sends the same
+    /// one again and never another. `waiting` is told how many seconds that takes.
     pub async fn pay(
         &self,
-        body: Option<&str>,
+        body: Option<&Bytes>,
         payment: (&str, &str),
         waiting: impl Fn(u64),
     ) -> Result<Response, HttpError> {
+        let mut broken = 0;
         for _ in 0..PENDING_TRIES {
-            let answer = self.send(body, Some(payment)).await?;
+            let answer = match self.send(body, Some(payment)).await {
+                Err(_) if broken < BROKEN_TRIES => {
+                    broken += 1;
+                    tokio::time::sleep(BROKEN_PAUSE).await;
+                    continue;
+                }
+                answer => answer?,
+            };
             match (answer.status(), pause(&answer)) {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => {
                     waiting(pause.as_secs());
@@ -102,16 +157,13 @@ impl Gateway {
 
     /// What became of a call.
     pub async fn receipt(&self, call: &str) -> Result<Stored, HttpError> {
-        let mut url = self.url.clone();
         // Whatever a gateway calls a call, it stays one segment of this path.
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if call.is_empty() || !call.chars().all(plain) {
             return Ok(Stored::Unknown);
         }
-        url.set_path(
-            &url.path()
-                .replace("/chat/completions", &format!("/receipts/{call}")),
-        );
+        let url = self.receipts.join(call);
+        let url = url.map_err(|_| HttpError::Url(self.receipts.to_string()))?;
         let answer = self.client.get(url).send().await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
@@ -132,15 +184,16 @@ impl Gateway {
 
     async fn send(
         &self,
-        body: Option<&str>,
+        body: Option<&Bytes>,
         header: Option<(&str, &str)>,
     ) -> Result<Response, HttpError> {
         let method = body.map_or(Method::GET, |_| Method::POST);
         let mut request = self.client.request(method, self.url.clone());
+        request = request.headers(self.headers.clone());
         if let Some(body) = body {
             request = request
                 .header("content-type", "application/json")
-                .body(body.to_owned());
+                .body(body.clone());
         }
         if let Some((name, value)) = header {
             request = request.header(name, value);

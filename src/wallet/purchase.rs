@@ -5,7 +5,7 @@ use super::Wallet;
 use super::channel::Channel;
 use super::choose::{Allowance, Candidate, within};
 use super::error::WalletError;
-use super::http::{call_id, complaint};
+use super::http::{Stored, call_id, complaint};
 use super::mpp;
 use super::payment::{self, Moment};
 use super::quote::Quote;
@@ -15,11 +15,10 @@ use super::store::Locked;
 use crate::config::RailKind;
 use crate::money::{Pusd, Units};
 use crate::protocol::permit2::eip2612;
-use crate::protocol::receipt::{Hash, Receipt};
+use crate::protocol::receipt::Receipt;
 use crate::protocol::x402::{PAYMENT_SIGNATURE, Requirements};
-use alloy::primitives::B256;
+use bytes::Bytes;
 use reqwest::Response;
-use sha2::{Digest, Sha256};
 
 /// The header that a credential of MPP goes in.
 const AUTHORIZATION: &str = "authorization";
@@ -28,7 +27,7 @@ const AUTHORIZATION: &str = "authorization";
 #[derive(Debug, Clone)]
 pub struct Purchase {
     /// The request's body.
-    pub body: String,
+    pub body: Bytes,
     /// The model it asks for.
     pub model: String,
     /// What may be brought into a channel along with it.
@@ -46,11 +45,18 @@ pub enum Deposits {
     Of(Pusd),
 }
 
-/// A paid answer, and what its receipt must say.
+/// What a payment was answered with.
 #[derive(Debug)]
 pub struct Paid {
     /// The answer, its body not read yet.
     pub answer: Response,
+    /// The receipt that is due for it.
+    pub due: Due,
+}
+
+/// What a receipt must say that has yet to come.
+#[derive(Debug)]
+pub struct Due {
     pub(super) bought: Bought,
     pub(super) peer: PeerKey,
     /// The channel that paid, and the file that no other process changes until its receipt is here.
@@ -60,10 +66,7 @@ pub struct Paid {
 impl Wallet {
     /// Signs for the chosen offer and sends the payment. The answer is a success, or an error.
     pub async fn pay(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
-        let Candidate { offer, asset, .. } = &quote.choice.candidate;
-        if !within(offer.amount, *asset, self.limits.max) {
-            return Err(WalletError::AboveMax(self.limits.max.usd_text()));
-        }
+        self.affords(quote)?;
         let paid = match quote.choice.candidate.rail {
             RailKind::Channel => self.pay_by_channel(quote, purchase).await?,
             _ => self.pay_once(quote, purchase).await?,
@@ -74,18 +77,34 @@ impl Wallet {
         self.refused(paid).await
     }
 
+    /// Fails for an offer that is above the limit.
+    pub fn affords(&self, quote: &Quote) -> Result<(), WalletError> {
+        let Candidate { offer, asset, .. } = &quote.choice.candidate;
+        match within(offer.amount, *asset, self.limits.max) {
+            true => Ok(()),
+            false => Err(WalletError::AboveMax(self.limits.max.usd_text())),
+        }
+    }
+
     /// Takes the answer's receipt in, as its text. A channel whose receipt did not come along asks
     /// the gateway for it.
-    pub async fn take(&self, paid: Paid, receipt: Option<&str>) -> Result<Receipt, WalletError> {
-        let Paid {
+    pub async fn take(&self, due: Due, receipt: Option<&str>) -> Result<Receipt, WalletError> {
+        let Due {
             bought,
             peer,
             channel,
-            ..
-        } = paid;
+        } = due;
         match (channel, receipt) {
             (None, None) => Err(WalletError::NoReceipt),
             (None, Some(text)) => {
+                let known = self.store.read()?;
+                if let Some(peer) = known.peer(&peer).filter(|peer| peer.payee == bought.payee)
+                    && let Some(signer) = peer.receipt_signer
+                    && let Ok(receipt) = check(text, &bought, Some(signer))
+                {
+                    // Nothing new is to be remembered.
+                    return Ok(receipt);
+                }
                 let mut locked = self.lock()?;
                 let receipt = check(text, &bought, self.signer(&locked, &peer))?;
                 locked.state.pin_payee(&peer, bought.payee);
@@ -103,6 +122,16 @@ impl Wallet {
         }
     }
 
+    /// Takes in the receipt of a call that no channel paid for and whose answer did not bring it: the
+    /// gateway is asked for it.
+    pub async fn fetch(&self, due: Due) -> Result<Receipt, WalletError> {
+        let call = due.bought.call.as_deref().ok_or(WalletError::NoReceipt)?;
+        match self.stored(call).await? {
+            Stored::Receipt(text) => self.take(due, Some(&text)).await,
+            Stored::Pending | Stored::Voided | Stored::Unknown => Err(WalletError::NoReceipt),
+        }
+    }
+
     /// Takes in the receipt of an answer that no payment was asked for, as its text.
     pub fn take_unpaid(
         &self,
@@ -110,11 +139,13 @@ impl Wallet {
         receipt: Option<&str>,
     ) -> Result<Receipt, WalletError> {
         let receipt = receipt.ok_or(WalletError::NoReceipt)?;
-        let request = request_hash(&purchase.body);
+        let request = self.gateway.request_hash(&purchase.body);
         Ok(check_unpaid(receipt, &purchase.model, request)?)
     }
 
-    async fn pay_once(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
+    /// Pays by a rail that needs no channel; the answer may be any. Where this fails otherwise than by HTTP,
+    /// nothing that was signed has left.
+    pub async fn pay_once(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
         let candidate = &quote.choice.candidate;
         let offer = &candidate.offer;
         let moment = Moment::now()?;
@@ -142,24 +173,25 @@ impl Wallet {
             }
         };
         let peer = self.peer_key(offer.network);
-        let body = Some(purchase.body.as_str());
+        let body = Some(&purchase.body);
         let sent = self.gateway.pay(body, (name, &header), |s| self.wait(s));
         let answer = sent.await?;
         let bought = self.bought(offer, purchase, call_id(&answer));
-        Ok(Paid {
-            answer,
+        let due = Due {
             bought,
             peer,
             channel: None,
-        })
+        };
+        Ok(Paid { answer, due })
     }
 
     /// What an answer that is no success leaves behind.
     async fn refused(&self, paid: Paid) -> Result<Paid, WalletError> {
         let said = complaint(paid.answer).await;
-        if let Some((mut locked, mut channel)) = paid.channel {
+        let Due { peer, channel, .. } = paid.due;
+        if let Some((mut locked, mut channel)) = channel {
             // What it cost, if anything, is found out now or before the next voucher.
-            let _ = self.close_call(&mut locked, &paid.peer, &mut channel).await;
+            let _ = self.close_call(&mut locked, &peer, &mut channel).await;
         }
         Err(WalletError::Refused(said))
     }
@@ -190,7 +222,7 @@ impl Wallet {
             network: offer.network,
             asset: offer.asset,
             model: purchase.model.clone(),
-            request: request_hash(&purchase.body),
+            request: self.gateway.request_hash(&purchase.body),
             amount: offer.amount,
             call,
         }
@@ -201,8 +233,4 @@ impl Wallet {
             "the gateway asks to come back with the same payment in {seconds} s"
         ));
     }
-}
-
-pub(super) fn request_hash(body: &str) -> Hash {
-    Hash(B256::from_slice(&Sha256::digest(body.as_bytes())))
 }

@@ -8,12 +8,13 @@ use super::error::WalletError;
 use super::http::challenge;
 use super::mpp;
 use super::state::State;
-use crate::config::RailKind;
+use crate::config::{PayProtocol, RailKind};
 use crate::protocol::channel::Method;
 use crate::protocol::mpp::Challenge;
 use crate::protocol::permit2::eip2612;
 use crate::protocol::x402::PaymentRequired;
 use alloy::primitives::U256;
+use bytes::Bytes;
 use reqwest::{Response, StatusCode};
 
 /// What an unpaid request was answered with.
@@ -37,22 +38,12 @@ pub struct Quote {
     pub(super) challenge: Option<Challenge>,
 }
 
-/// The protocol that a wallet pays by, where a gateway speaks both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// x402, by any of its rails.
-    #[default]
-    X402,
-    /// MPP, by `evm/charge`, which is `exact` in other words.
-    Mpp,
-}
-
 impl Wallet {
     /// Asks for a call without paying, and chooses among the offers.
     pub async fn quote(
         &self,
-        body: &str,
-        protocol: Protocol,
+        body: &Bytes,
+        protocol: PayProtocol,
         wish: Option<RailKind>,
     ) -> Result<Quoted, WalletError> {
         let rail = wish.map(RailKind::name);
@@ -61,8 +52,8 @@ impl Wallet {
             return Ok(Quoted::Answer(answer));
         }
         let (required, challenges) = match protocol {
-            Protocol::X402 => (challenge(&answer)?, Vec::new()),
-            Protocol::Mpp => mpp::offers(&answer)?,
+            PayProtocol::X402 => (challenge(&answer)?, Vec::new()),
+            PayProtocol::Mpp => mpp::offers(&answer)?,
         };
         let state = self.store.read()?;
         let (fit, unfit) = self.fit(&required, &state);

@@ -76,7 +76,7 @@ impl Wallet {
         Ok(None)
     }
 
-    async fn stored(&self, call: &str) -> Result<Stored, WalletError> {
+    pub(super) async fn stored(&self, call: &str) -> Result<Stored, WalletError> {
         for _ in 0..RECEIPT_TRIES {
             match self.gateway.receipt(call).await? {
                 Stored::Pending => tokio::time::sleep(RECEIPT_PAUSE).await,

@@ -6,7 +6,7 @@ use super::choose::Allowance;
 use super::error::WalletError;
 use super::http::{call_id, challenge, settled};
 use super::payment::{self, Moment};
-use super::purchase::{Deposits, Paid, Purchase, request_hash};
+use super::purchase::{Deposits, Due, Paid, Purchase};
 use super::quote::Quote;
 use super::refresh::keep;
 use super::state::PeerKey;
@@ -71,12 +71,12 @@ impl Wallet {
             }
         };
         let bought = self.bought(offer, purchase, call_id(&answer));
-        Ok(Paid {
-            answer,
+        let due = Due {
             bought,
             peer,
             channel: Some((locked, channel)),
-        })
+        };
+        Ok(Paid { answer, due })
     }
 
     /// Signs the next voucher, writes the file, sends the voucher, and takes the headers in.
@@ -102,7 +102,7 @@ impl Wallet {
             amount: offer.amount,
             deposit: Units::ZERO,
             model: purchase.model.clone(),
-            request: request_hash(&purchase.body),
+            request: self.gateway.request_hash(&purchase.body),
             call: None,
             reported: None,
         };
@@ -111,7 +111,7 @@ impl Wallet {
         let payload = payload.to_json();
         let header = payment::header(required, offer, payload, &moment.id, permit.as_ref())?;
         keep(locked, peer, channel)?;
-        let body = Some(purchase.body.as_str());
+        let body = Some(&purchase.body);
         let answer = self
             .gateway
             .pay(body, (PAYMENT_SIGNATURE, &header), |s| self.wait(s))

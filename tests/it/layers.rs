@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Highest first; a layer may use those behind it.
-const LAYERS: [&str; 15] = [
-    "cli", "wallet", "gateway", "call", "payment", "router", "chain", "config", "ledger", "stats",
-    "protocol", "pricing", "metering", "money", "json",
+const LAYERS: [&str; 16] = [
+    "cli", "buying", "wallet", "gateway", "call", "payment", "router", "chain", "config", "ledger",
+    "stats", "protocol", "pricing", "metering", "money", "json",
 ];
 
 /// What every layer may use: the wall clock in one place, and the places where a test may kill the process.

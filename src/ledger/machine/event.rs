@@ -286,6 +286,9 @@ pub struct Capture {
     /// Who answered, where that is one of the hold's alternatives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<Box<AnsweredBy>>,
+    /// The receipt of who answered, where the call was bought there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_receipt: Option<String>,
     /// The bill's lines, as on the receipt.
     pub lines: Vec<serde_json::Value>,
     /// The list price of the usage.

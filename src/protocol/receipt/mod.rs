@@ -80,6 +80,9 @@ pub struct ReceiptBody {
     pub usage_source: UsageSource,
     /// The provider's own usage object.
     pub raw_usage: Option<Value>,
+    /// The receipt of who answered, where this service paid for the call itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_receipt: Option<Box<Receipt>>,
     /// The bill: tokens × rate, by class.
     pub lines: Vec<Line>,
     /// The markup, in basis points.

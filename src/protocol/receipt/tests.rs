@@ -58,6 +58,7 @@ fn body() -> ReceiptBody {
         raw_usage: readable_numbers(
             r#"{"prompt_tokens": 4908, "cost": 0.00123456789, "details": [{"cached": 4096}, null]}"#,
         ),
+        upstream_receipt: None,
         lines: vec![],
         markup_bps: 500,
         list_pusd: Pusd::ZERO,

@@ -2,7 +2,9 @@
 //! chain id. The type string is in the test `the_type_string_is_fixed`.
 //!
 //! A receipt of another route than chat completions has a member more in its type: `string route`,
-//! behind `string model`, with the route's name.
+//! behind `string model`, with the route's name. One of a call that was itself bought has
+//! `bytes32 upstreamReceiptSha256` behind `Settlement settlement`, with the SHA-256 of that receipt's canonical
+//! JSON.
 //!
 //! Absent values: no `raw_usage` is the zero hash, no transaction the empty string, no block 0.
 //! The price row stands in by its hash, the raw usage by the SHA-256 of its canonical JSON.
@@ -96,8 +98,10 @@ static ASSET: LazyLock<B256> = LazyLock::new(type_hash::<Asset>);
 static BILL: LazyLock<B256> = LazyLock::new(type_hash::<Bill>);
 static HOLD: LazyLock<B256> = LazyLock::new(type_hash::<Hold>);
 static SETTLEMENT: LazyLock<B256> = LazyLock::new(type_hash::<Settlement>);
-static RECEIPT: LazyLock<B256> = LazyLock::new(type_hash::<Receipt>);
-static ROUTED: LazyLock<B256> = LazyLock::new(|| keccak256(routed_type()));
+/// Without a route and with one; within each, without an upstream's receipt and with one.
+static RECEIPTS: LazyLock<[[B256; 2]; 2]> = LazyLock::new(|| {
+    [false, true].map(|route| [false, true].map(|bought| keccak256(receipt_type(route, bought))))
+});
 static DOMAIN: LazyLock<[B256; 3]> = LazyLock::new(|| {
     [
         domain(0).type_hash(),
@@ -116,10 +120,22 @@ pub(super) fn digest(body: &ReceiptBody, signer: Address) -> B256 {
     separator.digest(hash(body, signer))
 }
 
-/// The type of a receipt that names its route.
-fn routed_type() -> String {
-    let plain = Receipt::eip712_encode_type();
-    plain.replacen("string model,", "string model,string route,", 1)
+/// The type of a receipt with these members that others lack.
+fn receipt_type(route: bool, bought: bool) -> String {
+    let mut text = Receipt::eip712_encode_type().into_owned();
+    for (there, behind, member) in [
+        (route, "string model,", "string route,"),
+        (
+            bought,
+            "Settlement settlement,",
+            "bytes32 upstreamReceiptSha256,",
+        ),
+    ] {
+        if there {
+            text = text.replacen(behind, &format!("{behind}{member}"), 1);
+        }
+    }
+    text
 }
 
 fn domain(chain_id: u64) -> Eip712Domain {
@@ -132,10 +148,9 @@ fn domain(chain_id: u64) -> Eip712Domain {
 
 fn hash(body: &ReceiptBody, signer: Address) -> B256 {
     let (usage, settlement) = (&body.usage, &body.settlement);
-    let raw_usage = body.raw_usage.as_ref().map(|value| {
-        let hash: [u8; 32] = Sha256::digest(canonical(value)).into();
-        B256::from(hash)
-    });
+    let raw_usage = body.raw_usage.as_ref().map(sha256);
+    let upstream = body.upstream_receipt.as_ref();
+    let upstream = upstream.map(|receipt| sha256(&serde_json::json!(receipt)));
     let transaction = settlement.transaction.map(|hash| hash.to_string());
     let asset = [
         text(&body.network.to_string()),
@@ -168,13 +183,23 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         text(&transaction.unwrap_or_default()),
         number(settlement.block.unwrap_or_default().into()),
     ];
-    let words = [
+    let route = body.route.map(|route| text(route.name()));
+    let [[plain, bought], [routed, both]] = *RECEIPTS;
+    let type_hash = match (route, upstream) {
+        (None, None) => plain,
+        (None, Some(_)) => bought,
+        (Some(_), None) => routed,
+        (Some(_), Some(_)) => both,
+    };
+    let before_route = [
         text(&body.call),
         body.payer.into_word(),
         text(&body.rail),
         struct_hash(*ASSET, asset),
         body.request_sha256.0,
         text(&body.model),
+    ];
+    let before_upstream = [
         struct_hash(*ANSWERED_BY, answered_by),
         body.price_row_sha256.0,
         struct_hash(*USAGE, usage.map(|tokens| number(tokens.into()))),
@@ -183,18 +208,21 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         struct_hash(*BILL, bill),
         struct_hash(*HOLD, hold.map(|units| number(units.atomic()))),
         struct_hash(*SETTLEMENT, settlement),
+    ];
+    let rest = [
         list(body.flags.iter().map(|flag| text(flag))),
         text(&body.issued_at),
         signer.into_word(),
     ];
-    match body.route {
-        None => struct_hash(*RECEIPT, words),
-        Some(route) => {
-            let (before, behind) = words.split_at(6);
-            let named = [text(route.name())];
-            struct_hash(*ROUTED, [before, &named, behind].concat())
-        }
-    }
+    let words = before_route.into_iter().chain(route);
+    let words = words.chain(before_upstream).chain(upstream).chain(rest);
+    struct_hash(type_hash, words)
+}
+
+/// The SHA-256 of a value's canonical JSON.
+fn sha256(value: &serde_json::Value) -> B256 {
+    let hash: [u8; 32] = Sha256::digest(canonical(value)).into();
+    B256::from(hash)
 }
 
 fn line(line: &crate::pricing::Line) -> B256 {

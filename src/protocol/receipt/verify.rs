@@ -56,6 +56,9 @@ pub enum ReceiptFault {
     /// A flag that the bill calls for is missing, or one is there without its reason.
     #[error("the flags are not those that the bill calls for")]
     Flags,
+    /// The upstream's receipt in it does not hold.
+    #[error("upstream_receipt does not hold: {}", listed(.0))]
+    Upstream(Vec<ReceiptFault>),
     /// More was held than the ceiling quoted.
     #[error("held is more than ceiling")]
     Ceiling,
@@ -95,6 +98,11 @@ fn read(text: &str) -> Result<Receipt, ReceiptFault> {
     }
 }
 
+fn listed(faults: &[ReceiptFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}
+
 impl Receipt {
     /// Everything that is wrong with the receipt's signature and sums; empty when it holds.
     pub fn faults(&self) -> Vec<ReceiptFault> {
@@ -110,6 +118,11 @@ impl Receipt {
             faults.push(ReceiptFault::Signature);
         }
         self.body.add_faults(&mut faults);
+        let upstream = self.body.upstream_receipt.as_ref();
+        let upstream = upstream.map(|receipt| receipt.faults()).unwrap_or_default();
+        if !upstream.is_empty() {
+            faults.push(ReceiptFault::Upstream(upstream));
+        }
         faults
     }
 }

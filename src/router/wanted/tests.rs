@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::upstreams_of;
-use crate::router::Router;
+use crate::router::{Buyers, Router};
 
 const UPSTREAMS: &str = r#"
 [[upstream]]
@@ -31,7 +31,7 @@ const MEMBERS: [&str; 3] = ["messages", "model", "seed"];
 
 /// The tags of the endpoints that may answer.
 fn allowed(wanted: &Wanted) -> Vec<String> {
-    let router = Router::new(&upstreams_of(UPSTREAMS)).expect("a router");
+    let router = Router::new(&upstreams_of(UPSTREAMS), &Buyers::default()).expect("a router");
     let model = router.model("m").expect("a model");
     let endpoints = model.endpoints.iter();
     let allowed =
