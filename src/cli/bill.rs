@@ -59,6 +59,13 @@ pub(super) fn print_bill(receipt: &ReceiptBody) {
         let credited = receipt.credited.asset_text(decimals);
         println!("  {:<16} {credited:>42} USDC, your credit", "owed back");
     }
+    if let Some(bought) = &receipt.upstream_receipt {
+        let charged = bought.body.charged.asset_text(bought.body.asset_decimals);
+        println!(
+            "  {:<16} {charged:>42} USDC, {} of {}",
+            "bought for", bought.body.call, bought.signer
+        );
+    }
     let settlement = match (
         receipt.settlement.status,
         receipt.settlement.transaction,

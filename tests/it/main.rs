@@ -28,6 +28,7 @@ mod mpp;
 mod overdraft;
 mod permit2_peer;
 mod real_model;
+mod relay;
 mod routes;
 mod routing;
 mod rules;

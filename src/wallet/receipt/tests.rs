@@ -35,6 +35,7 @@ fn body() -> ReceiptBody {
         },
         usage_source: UsageSource::Reported,
         raw_usage: None,
+        upstream_receipt: None,
         lines: vec![],
         markup_bps: 0,
         list_pusd: Pusd::ZERO,
