@@ -93,4 +93,15 @@ proptest! {
         let units = units.map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert!(units * 1_000_000 >= n && units * 1_000_000 - n < 1_000_000);
     }
+
+    #[test]
+    fn units_are_worth_at_least_what_they_came_from_in_any_decimals(n in any::<u64>(), places in 0u8..=18) {
+        let decimals = AssetDecimals::try_from(places);
+        let decimals = decimals.map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let units = Units::from_atomic(n.into());
+        let back = units.to_pusd_ceil(decimals).and_then(|pusd| pusd.to_units_ceil(decimals));
+        let back = back.map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let lost = 10u128.pow(u32::from(places.saturating_sub(12)));
+        prop_assert!(back.atomic() >= u128::from(n) && back.atomic() - u128::from(n) < lost);
+    }
 }

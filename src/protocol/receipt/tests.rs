@@ -109,7 +109,19 @@ fn receipts() -> Vec<Receipt> {
         held: Units::from_atomic(100_000),
         ..body()
     };
-    [body(), void, capped, unpriced]
+    let upstream = body()
+        .computed()
+        .unwrap()
+        .sign(&Key::from_bytes(&[0x43; 32]).unwrap());
+    let bought = ReceiptBody {
+        upstream_receipt: Some(Box::new(upstream)),
+        ..body()
+    };
+    let both = ReceiptBody {
+        route: Some(Route::Responses),
+        ..bought.clone()
+    };
+    [body(), void, capped, unpriced, bought, both]
         .into_iter()
         .map(|body| body.computed().unwrap().sign(&key()))
         .collect()
@@ -145,7 +157,7 @@ fn the_bill_is_as_computed_by_hand() {
     assert_eq!(receipt.credited.atomic(), 2400 - 537);
     assert_eq!(receipt.lines.len(), 5);
     assert_eq!(receipt.lines[1].class, TokenClass::CacheRead);
-    let [_, void, capped, unpriced] = &receipts()[..] else {
+    let [_, void, capped, unpriced, ..] = &receipts()[..] else {
         panic!()
     };
     assert!(void.body.charged.is_zero() && void.body.lines.is_empty());
@@ -369,9 +381,30 @@ proptest! {
     }
 }
 
-/// The fixture's typed data was built and signed by viem, from the JSON alone.
+/// The fixtures' typed data was built and signed by viem, from the JSON alone.
 #[test]
 fn a_second_implementation_signs_the_same() {
-    let text = include_str!("../../../tests/data/protocol/receipt.json");
-    assert_eq!(verify(text).map(|v| v.receipt), Ok(receipts().remove(0)));
+    for (at, text) in [
+        (0, include_str!("../../../tests/data/protocol/receipt.json")),
+        (
+            4,
+            include_str!("../../../tests/data/protocol/receipt_bought.json"),
+        ),
+        (
+            5,
+            include_str!("../../../tests/data/protocol/receipt_bought_route.json"),
+        ),
+    ] {
+        assert_eq!(verify(text).map(|v| v.receipt), Ok(receipts().remove(at)));
+    }
+}
+
+#[test]
+fn the_receipt_inside_must_hold_itself() {
+    let mut body = receipts().remove(4).body;
+    let inside = body.upstream_receipt.as_mut().unwrap();
+    inside.body.charged = Units::ZERO;
+    let signed = body.computed().unwrap().sign(&key());
+    let inside = vec![ReceiptFault::Signature, ReceiptFault::Charged];
+    assert_eq!(signed.faults(), [ReceiptFault::Upstream(inside)]);
 }

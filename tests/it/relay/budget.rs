@@ -63,6 +63,34 @@ async fn a_spent_budget_is_503_and_charges_nothing_until_it_is_raised() {
 }
 
 #[tokio::test]
+async fn calls_made_at_once_do_not_spend_more_than_there_is() {
+    let near = Near {
+        pay: "budget_usd = \"0.0003\"",
+        ..Near::default()
+    };
+    let hops = Hops::of(crate::harness::Setup::default(), near).await;
+    let calls = (0..12).map(|n| {
+        let payer = hops.payer.clone();
+        async move {
+            payer
+                .pay(&chat("near/m", &format!("hello {n}"), false))
+                .await
+                .status
+        }
+    });
+    let answered = futures::future::join_all(calls).await;
+    let answered = answered.iter().filter(|status| **status == 200).count();
+    hops.reconcile().await;
+    assert_eq!(hops.far.reconcile().await["calls"], json!(answered));
+    let paid = hops.paid().await;
+    assert!(
+        answered > 0 && answered < 12 && paid <= 300,
+        "{answered}, {paid}"
+    );
+    assert_eq!(hops.moved(100_000_000).await, paid);
+}
+
+#[tokio::test]
 async fn a_killed_gateway_counts_all_that_it_may_have_signed() {
     let mut hops = Hops::usual().await;
     let first = hops.payer.pay(&chat("near/m", "hello", false)).await;

@@ -45,7 +45,7 @@ async fn a_receipt_that_was_changed_is_flagged_and_bills_nobody_more() {
 #[tokio::test]
 async fn a_usage_beyond_what_was_signed_is_flagged_and_the_cheaper_is_billed() {
     let more = |usage: &mut Value| {
-        usage["completion_tokens"] = json!(31);
+        usage["completion_tokens"] = json!(60);
         usage["prompt_tokens_details"]["cached_tokens"] = json!(0);
     };
     let (hops, _front) = before(more).await;
@@ -70,7 +70,11 @@ async fn a_usage_beyond_what_was_signed_is_flagged_and_the_cheaper_is_billed() {
     let (hops, _front) = before(less).await;
     let answer = hops.payer.pay(&chat("near/m", "hello", false)).await;
     let (near, far) = receipts(&answer);
-    assert_eq!(near.body.flags, ["upstream_usage_differs"]);
+    assert!(
+        near.body
+            .flags
+            .contains(&"upstream_usage_differs".to_owned())
+    );
     assert_eq!(near.body.usage.output_total(), Some(1));
     assert!(far.body.usage.output_total() > Some(1));
     hops.reconcile().await;

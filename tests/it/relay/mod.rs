@@ -5,5 +5,6 @@ mod budget;
 mod front;
 mod hops;
 mod lies;
+mod model;
 mod passing;
 mod trouble;

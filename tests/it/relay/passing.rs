@@ -24,7 +24,7 @@ pub(super) fn receipts(answer: &Answer) -> (Receipt, Receipt) {
 }
 
 /// The usage that the caller sees.
-fn usage(answer: &Answer) -> Value {
+pub(super) fn usage(answer: &Answer) -> Value {
     let whole: Option<Value> = serde_json::from_str(&answer.body).ok();
     let events = answer.events().into_iter();
     let chunks = events.filter_map(|data| serde_json::from_str(&data).ok());
@@ -118,6 +118,13 @@ async fn a_relay_by_mpp_passes_the_cache_discount_on_to_the_unit() {
         "authorization",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_relay_by_upto_pays_the_bill_and_nothing_else() {
+    // The wallet's tokens take a permit for Permit2 along with the payment.
+    let pay = "budget_usd = \"1.00\"\nrail = \"upto\"";
+    passes_the_discount_on(pay, "x402-upto", "payment-signature").await;
 }
 
 #[tokio::test]
