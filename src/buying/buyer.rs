@@ -1,20 +1,18 @@
 //! One call bought: asked for, held against what may be paid, reserved, signed, sent; and its receipt.
 
 use super::budget::{Account, NotReserved, Reserved};
+use super::paid::Paid;
 use crate::config::{PayProtocol, RailKind, Secret};
-use crate::money::{AssetDecimals, Pusd};
+use crate::money::Pusd;
 use crate::protocol::signature::Key;
-use crate::router::{Bought, Order, Purchase, Receipted, UpstreamFailure};
+use crate::router::{Bought, Order, Purchase, UpstreamFailure};
 use crate::stats::Metrics;
 use crate::wallet::{
-    Asset, Deposits, Due, Gateway, HttpError, Limits, Quote, Quoted, Store, Wallet, WalletError,
+    Asset, Deposits, Gateway, HttpError, Limits, Quote, Quoted, Signed, Store, Wallet, WalletError,
+    call_id,
 };
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 use tokio::time::{Instant, timeout_at};
-
-/// How long a receipt is waited for that did not come along with its answer.
-const RECEIPT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pays one upstream.
 pub(super) struct Buyer {
@@ -49,34 +47,45 @@ impl Buyer {
             Ok(Ok(Quoted::Quote(quote))) => quote,
         };
         let reserved = self.reserved(&wallet, &quote, budget).await?;
-        let decimals = quote.choice.candidate.asset.decimals;
-        // From here on the money counts as paid, whatever becomes of this.
-        match timeout_at(until, wallet.pay_once(&quote, &purchase)).await {
-            Ok(Ok(paid)) => {
-                let due = Paid {
-                    buyer: Arc::clone(&self),
-                    wallet,
-                    due: paid.due,
-                    reserved,
-                    decimals,
-                };
-                let close = |text| -> futures::future::BoxFuture<'static, Receipted> {
-                    Box::pin(due.close(text))
-                };
+        let Signed {
+            payment,
+            due,
+            spends,
+        } = match wallet.sign(&quote, &purchase).await {
+            Ok(signed) => signed,
+            Err(error) => {
+                self.account.release(reserved);
+                return Err(self.refused(&error));
+            }
+        };
+        // From here on the money counts as paid, whatever becomes of this call and of this future.
+        let call = Arc::<OnceLock<String>>::default();
+        let candidate = &quote.choice.candidate;
+        let paid = Paid {
+            buyer: Arc::clone(&self),
+            wallet: wallet.clone(),
+            due,
+            spends,
+            reserved,
+            network: candidate.offer.network,
+            asset: candidate.offer.asset,
+            decimals: candidate.asset.decimals,
+            call: Arc::clone(&call),
+        };
+        let due = Purchase::new(Box::new(move |text| Box::pin(paid.close(text))));
+        match timeout_at(until, wallet.send(&payment, &purchase)).await {
+            Ok(Ok(answer)) => {
+                if let Some(id) = call_id(&answer) {
+                    // Nobody else sets it.
+                    let _ = call.set(id);
+                }
                 Ok(Bought {
-                    answer: paid.answer,
-                    purchase: Some(Purchase::new(Box::new(close))),
+                    answer,
+                    purchase: Some(due),
                 })
             }
-            Err(_) => Err(self.in_vain(UpstreamFailure::TimedOut)),
-            Ok(Err(WalletError::Http(HttpError::Pending))) => {
-                Err(self.in_vain(UpstreamFailure::TimedOut))
-            }
-            Ok(Err(WalletError::Http(_))) => Err(self.in_vain(UpstreamFailure::Unreachable)),
-            Ok(Err(error)) => {
-                self.account.release(reserved);
-                Err(self.refused(&error))
-            }
+            Err(_) | Ok(Err(HttpError::Pending)) => Err(self.in_vain(UpstreamFailure::TimedOut)),
+            Ok(Err(_)) => Err(self.in_vain(UpstreamFailure::Unreachable)),
         }
     }
 
@@ -148,60 +157,7 @@ impl Buyer {
         UpstreamFailure::Paid(Box::new(failure))
     }
 
-    fn count(&self, outcome: &'static str) {
+    pub(super) fn count(&self, outcome: &'static str) {
         self.metrics.bought().call(&self.upstream, outcome);
-    }
-}
-
-/// A call that is paid for.
-struct Paid {
-    buyer: Arc<Buyer>,
-    wallet: Wallet,
-    due: Due,
-    reserved: Reserved,
-    decimals: AssetDecimals,
-}
-
-impl Paid {
-    /// Takes its receipt in, and what that says into the budget; without one all of the payment stays paid.
-    async fn close(self, text: Option<String>) -> Receipted {
-        let Self {
-            buyer,
-            wallet,
-            due,
-            reserved,
-            decimals,
-        } = self;
-        let taken = match text {
-            Some(text) => wallet.take(due, Some(&text)).await,
-            None => {
-                let found = tokio::time::timeout(RECEIPT_PATIENCE, wallet.fetch(due)).await;
-                found.unwrap_or(Err(WalletError::NoReceipt))
-            }
-        };
-        match taken {
-            Ok(receipt) => {
-                let charged = receipt.body.charged.to_pusd_ceil(decimals);
-                let charged = charged.unwrap_or(Pusd::ZERO);
-                let moved = match buyer.rail {
-                    RailKind::Upto => charged,
-                    // The ceiling moves, and the change is owed.
-                    _ => reserved.amount(),
-                };
-                buyer.account.paid(reserved, moved, charged);
-                buyer.count("receipted");
-                Receipted::Holds(Box::new(receipt))
-            }
-            Err(WalletError::Receipt(fault)) => {
-                buyer.count("unsound");
-                tracing::error!(upstream = buyer.upstream, %fault, "an upstream's receipt does not hold");
-                Receipted::Unsound
-            }
-            Err(error) => {
-                buyer.count("no_receipt");
-                tracing::warn!(upstream = buyer.upstream, %error, "a paid call has no receipt");
-                Receipted::Missing
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod buyer;
+mod paid;
 
 use crate::config::{Config, PayConfig};
 use crate::ledger::{Ledger, LedgerError};

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A call to be bought.
 #[derive(Debug)]
@@ -108,8 +109,9 @@ impl Purchase {
 
 impl Drop for Purchase {
     fn drop(&mut self) {
-        if let Some(close) = self.0.take() {
-            tokio::spawn(close(None));
+        // At the very end of a process there is nobody left to do it.
+        if let (Some(close), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(close(None));
         }
     }
 }

@@ -2,8 +2,9 @@
 //! so none is sent unless it was asked for by name.
 
 use super::channel::OnChain;
+use super::spends;
 use crate::chain::bindings::ChannelConfig as OnChainConfig;
-use crate::chain::bindings::{IBatchSettlement, IEip2612, IEip3009Token, IErc20};
+use crate::chain::bindings::{IBatchSettlement, IEip2612, IEip3009Token, IErc20, IPermit2};
 use crate::chain::{ChainError, Rpc};
 use crate::money::Units;
 use crate::protocol::Network;
@@ -79,6 +80,24 @@ impl Chain {
     /// The nonce of an owner's next EIP-2612 permit.
     pub async fn permit_nonce(&self, asset: Address, owner: Address) -> Result<U256, ChainError> {
         self.read(asset, IEip2612::noncesCall { owner }).await
+    }
+
+    /// Whether an EIP-3009 authorization was used, or cancelled.
+    pub async fn authorization_used(
+        &self,
+        asset: Address,
+        authorizer: Address,
+        nonce: B256,
+    ) -> Result<bool, ChainError> {
+        let state = IEip3009Token::authorizationStateCall { authorizer, nonce };
+        self.read(asset, state).await
+    }
+
+    /// Whether a nonce of Permit2 was used, or taken back.
+    pub async fn permit2_used(&self, owner: Address, nonce: U256) -> Result<bool, ChainError> {
+        let (word, bit) = spends::place(nonce);
+        let bitmap = IPermit2::nonceBitmapCall { owner, word };
+        Ok(self.read(PERMIT2, bitmap).await?.bit(bit))
     }
 
     /// An account's tokens.

@@ -228,7 +228,7 @@ pub(super) fn settled(answer: &Response) -> Option<SettleResponse> {
 }
 
 /// The call's id, if the answer tells one.
-pub(super) fn call_id(answer: &Response) -> Option<String> {
+pub fn call_id(answer: &Response) -> Option<String> {
     header(answer, CALL_ID).map(str::to_owned)
 }
 

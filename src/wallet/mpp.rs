@@ -3,6 +3,7 @@
 
 use super::asset::Asset;
 use super::http::{HttpError, challenges};
+use super::spends::Spends;
 use crate::protocol::eip3009::{self, Authorization, Terms};
 use crate::protocol::mpp::evm::{self, Charge};
 use crate::protocol::mpp::{Challenge, Credential};
@@ -70,16 +71,21 @@ fn offer(challenge: &Challenge, now_s: u64) -> Option<Requirements> {
     })
 }
 
-/// The header that answers a challenge; `None` for an offer that lacks something.
-pub(super) fn credential(key: &Key, offer: &Requirements, challenge: &Challenge) -> Option<String> {
+/// The header that answers a challenge, and what it spends; `None` for an offer that lacks something.
+pub(super) fn credential(
+    key: &Key,
+    offer: &Requirements,
+    challenge: &Challenge,
+) -> Option<(String, Spends)> {
     let terms = Terms::of(offer)?;
     let [nonce, _] = evm::nonces(challenge);
+    let until_s = ends(challenge)?;
     let authorization = Authorization {
         from: key.address(),
         to: offer.pay_to,
         value: U256::from(offer.amount.atomic()),
         valid_after: U256::ZERO,
-        valid_before: U256::from(ends(challenge)?),
+        valid_before: U256::from(until_s),
         nonce,
     };
     let signature = key.sign(eip3009::digest(&authorization, &terms)).to_bytes();
@@ -88,7 +94,12 @@ pub(super) fn credential(key: &Key, offer: &Requirements, challenge: &Challenge)
         source: Some(evm::source(offer.network, key.address())),
         payload: evm::payload_of(&authorization, &signature).to_string(),
     };
-    credential.to_header()
+    let spends = Spends {
+        by_permit2: false,
+        nonce,
+        until_s,
+    };
+    Some((credential.to_header()?, spends))
 }
 
 fn ends(challenge: &Challenge) -> Option<u64> {

@@ -41,7 +41,7 @@ impl Moment {
     }
 
     /// Until when what is signed for this offer is good, in Unix seconds.
-    fn until(&self, offer: &Requirements) -> u64 {
+    pub(super) fn until(&self, offer: &Requirements) -> u64 {
         self.now_s.saturating_add(offer.max_timeout_seconds)
     }
 }

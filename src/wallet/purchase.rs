@@ -5,11 +5,12 @@ use super::Wallet;
 use super::channel::Channel;
 use super::choose::{Allowance, Candidate, within};
 use super::error::WalletError;
-use super::http::{Stored, call_id, complaint};
+use super::http::{HttpError, Stored, call_id, complaint};
 use super::mpp;
 use super::payment::{self, Moment};
 use super::quote::Quote;
 use super::receipt::{Bought, check, check_unpaid};
+use super::spends::Spends;
 use super::state::PeerKey;
 use super::store::Locked;
 use crate::config::RailKind;
@@ -54,6 +55,25 @@ pub struct Paid {
     pub due: Due,
 }
 
+/// A payment that has not left yet.
+pub struct Signed {
+    /// The header that it goes in, and the payment.
+    pub payment: (&'static str, String),
+    /// The receipt that will be due for it.
+    pub due: Due,
+    /// What it can move, and until when.
+    pub spends: Spends,
+}
+
+/// A signature that still buys something must not reach a log, so it is left out here.
+impl std::fmt::Debug for Signed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signed")
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a receipt must say that has yet to come.
 #[derive(Debug)]
 pub struct Due {
@@ -61,6 +81,14 @@ pub struct Due {
     pub(super) peer: PeerKey,
     /// The channel that paid, and the file that no other process changes until its receipt is here.
     pub(super) channel: Option<(Locked, Channel)>,
+}
+
+impl Due {
+    /// Takes the call's id in, where the answer to the payment tells one.
+    pub fn of(mut self, call: Option<String>) -> Self {
+        self.bought.call = call;
+        self
+    }
 }
 
 impl Wallet {
@@ -143,9 +171,17 @@ impl Wallet {
         Ok(check_unpaid(receipt, &purchase.model, request)?)
     }
 
-    /// Pays by a rail that needs no channel; the answer may be any. Where this fails otherwise than by HTTP,
-    /// nothing that was signed has left.
-    pub async fn pay_once(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
+    async fn pay_once(&self, quote: &Quote, purchase: &Purchase) -> Result<Paid, WalletError> {
+        let Signed {
+            payment, mut due, ..
+        } = self.sign(quote, purchase).await?;
+        let answer = self.send(&payment, purchase).await?;
+        due.bought.call = call_id(&answer);
+        Ok(Paid { answer, due })
+    }
+
+    /// Signs for a call by a rail that needs no channel; nothing leaves by this.
+    pub async fn sign(&self, quote: &Quote, purchase: &Purchase) -> Result<Signed, WalletError> {
         let candidate = &quote.choice.candidate;
         let offer = &candidate.offer;
         let moment = Moment::now()?;
@@ -158,31 +194,47 @@ impl Wallet {
             offered: vec![],
             wish: Some(candidate.rail),
         };
-        let required = &quote.required;
-        let (name, header) = match &quote.challenge {
+        let (payment, spends) = match &quote.challenge {
             Some(challenge) => {
-                let credential = mpp::credential(&self.key, offer, challenge);
-                (AUTHORIZATION, credential.ok_or_else(no_means)?)
+                let signed = mpp::credential(&self.key, offer, challenge);
+                let (credential, spends) = signed.ok_or_else(no_means)?;
+                ((AUTHORIZATION, credential), spends)
             }
             None => {
                 let payload =
                     payment::payload(&self.key, candidate, &moment).ok_or_else(no_means)?;
-                let id = &moment.id;
+                let (required, id) = (&quote.required, &moment.id);
                 let header = payment::header(required, offer, payload, id, permit.as_ref())?;
-                (PAYMENT_SIGNATURE, header)
+                let spends = Spends {
+                    by_permit2: candidate.rail != RailKind::Exact,
+                    nonce: moment.nonce,
+                    until_s: moment.until(offer),
+                };
+                ((PAYMENT_SIGNATURE, header), spends)
             }
         };
-        let peer = self.peer_key(offer.network);
-        let body = Some(&purchase.body);
-        let sent = self.gateway.pay(body, (name, &header), |s| self.wait(s));
-        let answer = sent.await?;
-        let bought = self.bought(offer, purchase, call_id(&answer));
         let due = Due {
-            bought,
-            peer,
+            bought: self.bought(offer, purchase, None),
+            peer: self.peer_key(offer.network),
             channel: None,
         };
-        Ok(Paid { answer, due })
+        Ok(Signed {
+            payment,
+            due,
+            spends,
+        })
+    }
+
+    /// Sends what was signed, and the same again for as long as the gateway asks for that.
+    pub async fn send(
+        &self,
+        (name, header): &(&'static str, String),
+        purchase: &Purchase,
+    ) -> Result<Response, HttpError> {
+        let body = Some(&purchase.body);
+        self.gateway
+            .pay(body, (name, header), |s| self.wait(s))
+            .await
     }
 
     /// What an answer that is no success leaves behind.

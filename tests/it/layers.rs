@@ -120,7 +120,9 @@ fn imports_point_down_only() {
 
 #[test]
 fn the_wallet_knows_the_wire_and_the_chain_and_nothing_of_the_gateway() {
-    let known = ["wallet", "chain", "config", "protocol", "money", "json"];
+    let known = [
+        "wallet", "chain", "config", "protocol", "metering", "money", "json",
+    ];
     for (file, (module, names)) in imports() {
         let tests = file.ends_with("tests.rs");
         for name in names.iter().filter(|_| module == "wallet" && !tests) {

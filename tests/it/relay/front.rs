@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response, StatusCode};
+use groat::protocol::x402::PaymentRequired;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
@@ -36,6 +37,21 @@ impl Front {
     /// one.
     pub(super) async fn before(
         url: &str,
+        turn: impl Fn(usize) -> Turn + Send + Sync + 'static,
+        edit: impl Fn(String) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(url, None, turn, edit).await
+    }
+
+    /// Takes payments that live a second, and answers none.
+    pub(super) async fn failing(url: &str) -> Self {
+        Self::start(url, Some(1), |_| Turn::Fail, |text| text).await
+    }
+
+    /// `life_s` is how long the payments live that are asked for, if not as long as the gateway says.
+    async fn start(
+        url: &str,
+        life_s: Option<u64>,
         turn: impl Fn(usize) -> Turn + Send + Sync + 'static,
         edit: impl Fn(String) -> String + Send + Sync + 'static,
     ) -> Self {
@@ -88,6 +104,15 @@ impl Front {
                     headers.remove(name);
                 }
                 let text = sent.text().await.expect("an answer");
+                if let (Some(life_s), Some(offers)) = (life_s, headers.get("payment-required")) {
+                    let offers = PaymentRequired::from_header(offers.to_str().expect("text"));
+                    let mut offers = offers.expect("offers");
+                    for offer in &mut offers.accepts {
+                        offer.max_timeout_seconds = life_s;
+                    }
+                    let offers = offers.to_header().expect("a header");
+                    headers.insert("payment-required", offers.parse().expect("a value"));
+                }
                 match turn {
                     Turn::Pending => {
                         let wait = [("retry-after", "0")].into_iter();

@@ -1,8 +1,8 @@
 use super::front::{Front, Turn};
 use super::hops::{Hops, Near};
 use super::passing::receipts;
-use crate::harness::{Setup, Stack, chat};
-use serde_json::json;
+use crate::harness::{Setup, Stack, chat, until};
+use serde_json::{Value, json};
 
 /// Another endpoint of the same model, at the simulator itself.
 fn spare(far: &Stack) -> String {
@@ -90,6 +90,30 @@ async fn a_paid_call_that_comes_to_nothing_is_not_bought_again_and_stays_paid() 
     assert_eq!(front.payments(), (1, 1));
     assert!(hops.paid().await > 0, "the authorization may still be used");
     assert_eq!(hops.reconcile().await["calls"], 1);
+}
+
+#[tokio::test]
+async fn a_payment_that_was_never_used_is_given_back_to_the_budget() {
+    let far = Stack::usual().await;
+    let front = Front::failing(&far.payer.url).await;
+    let near = Near {
+        url: Some(front.url.clone()),
+        ..Near::default()
+    };
+    let hops = Hops::with(far, near).await;
+    let answer = hops.payer.pay(&chat("near/m", "hello", false)).await;
+    assert_eq!(answer.status, 502, "{}", answer.body);
+    assert!(hops.paid().await > 0);
+    // By the chain's own time it is dead two minutes later.
+    let rpc = &hops.far.chain.rpc;
+    let _: Value = rpc.request("evm_increaseTime", (120,)).await.expect("time");
+    let _: Value = rpc.request("evm_mine", ()).await.expect("a block");
+    until("the payment is given back", || async {
+        (hops.paid().await == 0).then_some(())
+    })
+    .await;
+    let given_back = "groat_bought_calls_total{upstream=\"far\",outcome=\"given_back\"}";
+    assert_eq!(hops.metric(given_back).await, 1);
 }
 
 #[tokio::test]
