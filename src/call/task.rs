@@ -57,7 +57,7 @@ type Ended = Result<&'static str, Refusal>;
 
 impl Task {
     /// Runs the call to its end; whatever happens, listeners learn it.
-    pub(super) async fn run(self, held: CallState, hold: OnItsWay) {
+    pub(super) async fn run(self: Box<Self>, held: CallState, hold: OnItsWay) {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.call_begun();
         let model = self.call.model.id.clone();
@@ -105,14 +105,14 @@ impl Task {
                 None => Ok(()),
             }
         };
-        let begun = async {
+        let begun = Box::pin(async {
             pass(Failpoint::Forward);
             Ok(forward.begun().await)
-        };
+        });
         let ((), begun) = futures::future::try_join(durable, begun).await?;
         let (begun, answer) = match begun {
             Ok(begun) => begun,
-            Err(unanswered) => return self.void(known, unanswered).await,
+            Err(unanswered) => return Box::pin(self.void(known, unanswered)).await,
         };
         self.answered(&mut known).await?;
         match answer {
@@ -164,9 +164,8 @@ impl Task {
             told.map_or_else(|| body.clone(), String::into_bytes)
         };
         let reading = (&answer.reading, true);
-        let captured = self
-            .capture(&mut known, &begun, reading, &heading, &told)
-            .await?;
+        let captured = self.capture(&mut known, &begun, reading, &heading, &told);
+        let captured = Box::pin(captured).await?;
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
         self.running.answer(headers, captured.rest, !self.end_waits);
@@ -220,9 +219,8 @@ impl Task {
         }
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
         let reading = (&ending.reading, ending.complete);
-        let captured = self
-            .capture(&mut known, &begun, reading, &heading, &rest)
-            .await?;
+        let captured = self.capture(&mut known, &begun, reading, &heading, &rest);
+        let captured = Box::pin(captured).await?;
         if waits {
             self.begin(&heading, captured.books.as_ref());
         }
@@ -272,7 +270,7 @@ impl Task {
     /// Settles while listeners wait for nothing else.
     async fn settle_awaited(&self) -> Settlement {
         self.running.settling(true);
-        let settlement = self.settle().await;
+        let settlement = Box::pin(self.settle()).await;
         self.running.settling(false);
         settlement
     }
@@ -303,7 +301,7 @@ impl Task {
             self.running.finish();
         }
         let due = self.settle_when == SettleWhen::After && !charged.is_zero();
-        let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
+        let unpaid = due && matches!(Box::pin(self.settle()).await, Settlement::Failed { .. });
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
     }
