@@ -177,8 +177,7 @@ impl Task {
     }
 
     async fn pass_whole(&self, mut known: Known, passed: Passed<'_>, answer: Whole) -> Ended {
-        let early = passed.early.clone();
-        let settlement = self.settlement_on_first_byte(&mut known, early).await?;
+        let settlement = self.settlement_on_first_byte(&mut known, &passed).await?;
         let heading = self.heading(passed.headers.clone(), settlement.as_ref());
         let body = answer.body;
         let told = |billing: &Billing| {
@@ -195,7 +194,7 @@ impl Task {
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
         self.running.answer(headers, captured.rest, !self.end_waits);
-        self.close(captured.charged).await
+        self.close(passed.by, captured.charged).await
     }
 
     async fn pass_stream(
@@ -211,7 +210,7 @@ impl Task {
         } = answer;
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
-            let settling = self.settlement_on_first_byte(&mut known, passed.early.clone());
+            let settling = self.settlement_on_first_byte(&mut known, &passed);
             tokio::pin!(settling);
             loop {
                 tokio::select! {
@@ -243,6 +242,7 @@ impl Task {
             true => health.worked(endpoint, account),
             false => health.cut(endpoint, account, Instant::now()),
         }
+        self.shared.routing.tried(endpoint, ending.outcome());
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
         let reading = (&ending.reading, ending.complete);
         let captured = self
@@ -252,7 +252,7 @@ impl Task {
             self.begin(&heading, captured.books.as_ref());
         }
         self.running.push(captured.rest);
-        self.close(captured.charged).await
+        self.close(passed.by, captured.charged).await
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by
@@ -283,15 +283,26 @@ impl Task {
     async fn settlement_on_first_byte(
         &self,
         known: &mut Known,
-        early: Option<Settlement>,
+        passed: &Passed<'_>,
     ) -> Result<Option<Settlement>, Refusal> {
-        if early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
+        if passed.early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
+            let early = passed.early.clone();
+            early.iter().for_each(|early| self.count(passed.by, early));
             return Ok(early);
         }
-        match self.settle_awaited().await {
+        let settlement = self.settle_awaited().await;
+        self.count(passed.by, &settlement);
+        match settlement {
             Settlement::Failed { reason } => Err(self.settlement_failed(known, reason).await),
             settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
         }
+    }
+
+    /// Counts a settlement of a call that an endpoint answered.
+    fn count(&self, by: &Candidate, settlement: &Settlement) {
+        let made = matches!(settlement, Settlement::Confirmed { .. });
+        let windows = &self.shared.routing.windows;
+        windows.settled(by.endpoint.id, made, now_ms());
     }
 
     /// Settles while listeners wait for nothing else.
@@ -363,6 +374,7 @@ impl Task {
         let answered = Answered {
             usage: billing.usage(),
             complete,
+            priced: billing.priced(self.shared.decimals),
             first_token: match self.call.stream {
                 true => passed.first_token,
                 // Of an answer in one piece nobody sees the first token.
@@ -416,12 +428,18 @@ impl Task {
     }
 
     /// Settles what is still owed.
-    async fn close(&self, charged: Units) -> Ended {
+    async fn close(&self, by: &Candidate, charged: Units) -> Ended {
         if !self.end_waits {
             self.running.finish();
         }
         let due = self.settle_when == SettleWhen::After && !charged.is_zero();
-        let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
+        let unpaid = if due {
+            let settlement = self.settle().await;
+            self.count(by, &settlement);
+            matches!(settlement, Settlement::Failed { .. })
+        } else {
+            false
+        };
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
     }
