@@ -197,6 +197,7 @@ async fn llms(State(app): State<App>) -> Response {
     }
     text.push_str(
         "\n## More\n\n- [The models and their prices](/v1/models)\n- [The API](/openapi.json)\n\
+         - Who answers a model, and how well: /v1/models/ and its id and /endpoints\n\
          - A call's receipt: /v1/receipts/ and the Groat-Call-Id of its answer\n\
          - A payer's credit: /v1/credits, after a sign-in\n",
     );
