@@ -4,6 +4,7 @@
 
 use crate::clock::now_ms;
 use crate::ledger::{Ledger, LedgerError, Note};
+use crate::payment::Settlement;
 use crate::router::{Conversation, Endpoint, Health, Namer, Pin, Pins, UpstreamFailure};
 use crate::stats::{Endpoints, Measured, Outcome, SlotName, Windows};
 use serde::de::DeserializeOwned;
@@ -56,6 +57,14 @@ impl Routing {
     /// Counts what became of a try.
     pub(super) fn tried(&self, endpoint: &Endpoint, outcome: Outcome) {
         self.windows.attempt(endpoint.id, outcome, now_ms());
+    }
+
+    /// Counts what became of the settlement of a call that an endpoint answered, if there was one.
+    pub(super) fn settled(&self, endpoint: &Endpoint, settlement: Option<&Settlement>) {
+        if let Some(settlement) = settlement {
+            let made = matches!(settlement, Settlement::Confirmed { .. });
+            self.windows.settled(endpoint.id, made, now_ms());
+        }
     }
 
     /// Writes down what changed.

@@ -285,24 +285,18 @@ impl Task {
         known: &mut Known,
         passed: &Passed<'_>,
     ) -> Result<Option<Settlement>, Refusal> {
+        let (routing, endpoint) = (&self.shared.routing, &passed.by.endpoint);
         if passed.early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
             let early = passed.early.clone();
-            early.iter().for_each(|early| self.count(passed.by, early));
+            routing.settled(endpoint, early.as_ref());
             return Ok(early);
         }
         let settlement = self.settle_awaited().await;
-        self.count(passed.by, &settlement);
+        routing.settled(endpoint, Some(&settlement));
         match settlement {
             Settlement::Failed { reason } => Err(self.settlement_failed(known, reason).await),
             settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
         }
-    }
-
-    /// Counts a settlement of a call that an endpoint answered.
-    fn count(&self, by: &Candidate, settlement: &Settlement) {
-        let made = matches!(settlement, Settlement::Confirmed { .. });
-        let windows = &self.shared.routing.windows;
-        windows.settled(by.endpoint.id, made, now_ms());
     }
 
     /// Settles while listeners wait for nothing else.
@@ -433,13 +427,10 @@ impl Task {
             self.running.finish();
         }
         let due = self.settle_when == SettleWhen::After && !charged.is_zero();
-        let unpaid = if due {
-            let settlement = self.settle().await;
-            self.count(by, &settlement);
-            matches!(settlement, Settlement::Failed { .. })
-        } else {
-            false
-        };
+        let settlement = if due { Some(self.settle().await) } else { None };
+        let routing = &self.shared.routing;
+        routing.settled(&by.endpoint, settlement.as_ref());
+        let unpaid = matches!(settlement, Some(Settlement::Failed { .. }));
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
     }

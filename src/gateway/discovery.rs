@@ -116,15 +116,25 @@ fn free_operation(path: &str, summary: &str) -> Value {
         "summary": summary,
         "responses": {"200": {"description": summary}},
     });
-    if let (true, Some(members)) = (path.contains("{model}"), operation.as_object_mut()) {
-        let model = json!([{
-            "name": "model",
-            "in": "path",
+    let parameter = if path.contains("{model}") {
+        let form = "The model's id; it may have slashes in it, escaped or not";
+        Some(("model", "path", form))
+    } else if path.ends_with("/generation") {
+        Some(("id", "query", "The answer's Groat-Call-Id"))
+    } else {
+        None
+    };
+    if let (Some((name, place, description)), Some(members)) =
+        (parameter, operation.as_object_mut())
+    {
+        let parameter = json!({
+            "name": name,
+            "in": place,
             "required": true,
-            "description": "The model's id; it may have slashes in it, escaped or not",
+            "description": description,
             "schema": {"type": "string"},
-        }]);
-        members.insert("parameters".to_owned(), model);
+        });
+        members.insert("parameters".to_owned(), json!([parameter]));
     }
     operation
 }
