@@ -4,9 +4,9 @@
 use super::quote::{Candidate, QuotedCall};
 use crate::ledger::{Alternative, AnsweredBy, Capture, Digest32, SettleWhen, Takes};
 use crate::metering::{Reading, Usage};
-use crate::money::{AmountError, AssetDecimals, Units};
+use crate::money::{AmountError, AssetDecimals, Pusd, Units};
 use crate::pricing::{self, Bill, Line};
-use crate::stats::Metrics;
+use crate::stats::{Metrics, Priced};
 use serde_json::json;
 
 /// The longest usage object that a receipt carries, in bytes; a longer one is billed all the same.
@@ -153,6 +153,14 @@ impl Billing {
         }
     }
 
+    /// What was charged, beside what the endpoint's price row makes of it.
+    pub(super) fn priced(&self, decimals: AssetDecimals) -> Priced {
+        Priced {
+            charged: Pusd::from_units_floor(self.charged, decimals).unwrap_or_default(),
+            listed: self.bill.subtotal,
+        }
+    }
+
     pub(super) const fn usage(&self) -> Usage {
         self.usage
     }
@@ -193,7 +201,7 @@ impl Billing {
         let sum = amounts.fold(0u128, |sum, line| {
             sum.saturating_add(line.amount_pusd.pico())
         });
-        crate::money::Pusd::from_pico(sum).usd_text()
+        Pusd::from_pico(sum).usd_text()
     }
 
     pub(super) fn count(&self, metrics: &Metrics, call: &QuotedCall) {

@@ -67,6 +67,7 @@ impl Task {
         let answered = Answered {
             usage: billing.usage(),
             complete,
+            priced: billing.priced(self.shared.decimals),
             first_token: match self.call.stream {
                 true => begun.first_token,
                 // Of an answer in one piece nobody sees the first token.

@@ -19,12 +19,13 @@ use crate::payment::{Rails, Settlements};
 use crate::protocol::channel::Rule;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::x402::{Credential, SettleResponse};
-use crate::stats::Metrics;
+use crate::router::Endpoint;
+use crate::stats::{Metrics, Windows};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -103,7 +104,7 @@ impl Desk {
         let decimals = config.asset.decimals;
         let secret = config.payment.receipt_key.reveal();
         let shared = Shared {
-            routing: Routing::remembered(&parts.ledger, secret),
+            routing: Routing::remembered(&parts.ledger, secret, now_ms()),
             ledger: parts.ledger,
             rails: parts.rails,
             settlements: parts.settlements,
@@ -144,6 +145,18 @@ impl Desk {
     /// The rails that payments come by.
     pub fn rails(&self) -> &Rails {
         &self.shared.rails
+    }
+
+    /// What calls showed of each endpoint lately.
+    pub fn windows(&self) -> &Windows {
+        &self.shared.routing.windows
+    }
+
+    /// Whether an endpoint is asked at present: not while it is left alone on every account.
+    pub fn is_asked(&self, endpoint: &Endpoint) -> bool {
+        let (health, now) = (&self.shared.routing.health, Instant::now());
+        let mut accounts = endpoint.upstream.accounts.iter();
+        accounts.any(|account| health.is_good(endpoint, account, now))
     }
 
     /// Takes a paid request: joins the call that this credential already bought, or starts one.

@@ -1,11 +1,13 @@
 //! What happens to an event stream on its way down: usage is read, and the event that carries it
 //! waits for the bill. Pure: bytes in, bytes out.
 
+use super::routing::outcome;
 use crate::json::{JsonError, Limits, Object, Splice};
 use crate::metering::{
     Dialect, Reading, Route, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members,
 };
 use crate::router::UpstreamFailure;
+use crate::stats::Outcome;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -168,6 +170,15 @@ impl StreamRelay {
 }
 
 impl Ending {
+    /// What it says of the endpoint.
+    pub(super) fn outcome(&self) -> Outcome {
+        match &self.cut {
+            _ if self.complete => Outcome::Answered,
+            Some(failure) => outcome(failure),
+            None => Outcome::Failed,
+        }
+    }
+
     /// The last bytes of the stream: why it was cut if it was, the usage that the caller sees with
     /// `members` spliced into it, and the provider's own end.
     pub(super) fn bytes(&self, members: &[(&str, String)]) -> Vec<u8> {

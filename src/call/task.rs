@@ -7,7 +7,7 @@ use super::heading::{ByChannel, Heading};
 use super::known::Known;
 use super::limit::Limit;
 use super::plan::Plan;
-use super::quote::QuotedCall;
+use super::quote::{Candidate, QuotedCall};
 use super::refusal::Refusal;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
@@ -153,7 +153,9 @@ impl Task {
         answer: Whole,
         early: Option<Settlement>,
     ) -> Ended {
-        let settlement = self.settlement_on_first_byte(&mut known, early).await?;
+        let settlement = self
+            .settlement_on_first_byte(&mut known, &begun, early)
+            .await?;
         let heading = self.heading(begun.headers.clone(), settlement.as_ref());
         let body = answer.body;
         let told = |billing: &Billing| {
@@ -169,7 +171,7 @@ impl Task {
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
         self.running.answer(headers, captured.rest, !self.end_waits);
-        self.close(captured.charged).await
+        self.close(begun.by, captured.charged).await
     }
 
     async fn pass_stream(
@@ -185,7 +187,7 @@ impl Task {
         } = answer;
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
-            let settling = self.settlement_on_first_byte(&mut known, early);
+            let settling = self.settlement_on_first_byte(&mut known, &begun, early);
             tokio::pin!(settling);
             loop {
                 tokio::select! {
@@ -217,6 +219,7 @@ impl Task {
             true => health.worked(endpoint, account),
             false => health.cut(endpoint, account, Instant::now()),
         }
+        self.shared.routing.tried(endpoint, ending.outcome());
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
         let reading = (&ending.reading, ending.complete);
         let captured = self.capture(&mut known, &begun, reading, &heading, &rest);
@@ -225,7 +228,7 @@ impl Task {
             self.begin(&heading, captured.books.as_ref());
         }
         self.running.push(captured.rest);
-        self.close(captured.charged).await
+        self.close(begun.by, captured.charged).await
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by
@@ -256,12 +259,17 @@ impl Task {
     async fn settlement_on_first_byte(
         &self,
         known: &mut Known,
+        begun: &Begun<'_>,
         early: Option<Settlement>,
     ) -> Result<Option<Settlement>, Refusal> {
+        let (routing, endpoint) = (&self.shared.routing, &begun.by.endpoint);
         if early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
+            routing.settled(endpoint, early.as_ref());
             return Ok(early);
         }
-        match self.settle_awaited().await {
+        let settlement = self.settle_awaited().await;
+        routing.settled(endpoint, Some(&settlement));
+        match settlement {
             Settlement::Failed { reason } => Err(self.settlement_failed(known, reason).await),
             settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
         }
@@ -296,12 +304,18 @@ impl Task {
     }
 
     /// Settles what is still owed.
-    async fn close(&self, charged: Units) -> Ended {
+    async fn close(&self, by: &Candidate, charged: Units) -> Ended {
         if !self.end_waits {
             self.running.finish();
         }
         let due = self.settle_when == SettleWhen::After && !charged.is_zero();
-        let unpaid = due && matches!(Box::pin(self.settle()).await, Settlement::Failed { .. });
+        let settlement = match due {
+            true => Some(Box::pin(self.settle()).await),
+            false => None,
+        };
+        let routing = &self.shared.routing;
+        routing.settled(&by.endpoint, settlement.as_ref());
+        let unpaid = matches!(settlement, Some(Settlement::Failed { .. }));
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
     }

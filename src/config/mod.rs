@@ -3,6 +3,7 @@
 //! Reading opens no port and starts nothing, so that `groat check` can say what is wrong safely.
 
 mod affinity;
+mod card;
 mod merge;
 mod rails;
 mod reader;
@@ -13,6 +14,7 @@ mod template;
 mod upstream;
 
 pub use affinity::Affinity;
+pub use card::{ModelCard, ProviderCard};
 pub use merge::overlay;
 pub use rails::{
     ChannelsConfig, ContractsConfig, ExposureConfig, MppConfig, RailKind, SettlerConfig,

@@ -159,3 +159,45 @@ fn mistakes_in_routes_and_templates_are_named() {
         "upstream[0].model[0].litellm",
     );
 }
+
+#[test]
+fn what_is_told_of_models_and_providers_is_checked_and_kept() {
+    let entry = |upstream: &str, model: &str| {
+        with_upstreams(&format!(
+            "[[upstream]]\ntemplate = \"deepseek\"\n{upstream}\n[[upstream.model]]\nid = \"m\"\nprice = {{ prompt = \"1\", completion = \"2\" }}\n{model}"
+        ))
+    };
+    let config = entry(
+        "headquarters = \"CN\"\nprivacy_policy_url = \"https://example.com/privacy\"",
+        "name = \"M\"\ncreated = 1735171200\ninput_modalities = [\"text\", \"image\"]",
+    );
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let upstream = config.upstreams.first().expect("an upstream");
+    assert_eq!(upstream.card.headquarters.as_deref(), Some("CN"));
+    let model = upstream.models.first().expect("a model");
+    assert_eq!(
+        model.card,
+        ModelCard {
+            name: Some("M".to_owned()),
+            created: Some(1_735_171_200),
+            input_modalities: vec!["text".to_owned(), "image".to_owned()],
+            ..ModelCard::default()
+        }
+    );
+    let wrong = entry(
+        "datacenters = [\"Germany\"]\nstatus_page_url = \"nowhere\"",
+        "output_modalities = [\"smell\"]\ncreated = \"yesterday\"",
+    );
+    let Err(ConfigError::Mistakes(mistakes)) = wrong else {
+        panic!("it was taken: {wrong:?}");
+    };
+    let paths: Vec<&str> = mistakes.iter().map(|m| m.path.as_str()).collect();
+    for path in [
+        "upstream[0].datacenters",
+        "upstream[0].status_page_url",
+        "upstream[0].model[0].output_modalities",
+        "upstream[0].model[0].created",
+    ] {
+        assert!(paths.contains(&path), "{path} is not among {paths:?}");
+    }
+}

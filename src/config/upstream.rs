@@ -2,6 +2,7 @@
 
 use super::Secret;
 use super::affinity::{Affinity, cache_ttl};
+use super::card::{ModelCard, ProviderCard};
 use super::reader::{Mistake, Reader};
 use super::sections::http_url;
 use super::template;
@@ -31,6 +32,8 @@ pub struct UpstreamConfig {
     /// Its API keys: sent as bearer tokens, to Anthropic's Messages as it asks for; none for an upstream
     /// that takes calls without.
     pub keys: Vec<UpstreamKey>,
+    /// What is told of it.
+    pub card: ProviderCard,
     /// Where it stands, as callers may ask for it (`eu`, `us-east5`).
     pub region: Option<String>,
     /// Whether it retains nothing of a call.
@@ -96,6 +99,7 @@ impl UpstreamConfig {
         let config = Self {
             dialect,
             keys: keys(&mut r, mistakes),
+            card: ProviderCard::read(&mut r),
             region: r.text("region"),
             zdr,
             collects_data: collects_data(&mut r, zdr),
@@ -180,6 +184,8 @@ fn collects_data(r: &mut Reader<'_>, zdr: bool) -> bool {
 pub struct ModelConfig {
     /// The id that callers ask for.
     pub id: String,
+    /// What is told of it.
+    pub card: ModelCard,
     /// Other names that callers may ask for it by.
     pub aliases: Vec<String>,
     /// The id that the upstream knows it by, when it is another.
@@ -260,9 +266,11 @@ impl ModelConfig {
         let quantization = quantization(&mut r);
         let aliases = r.texts("aliases").unwrap_or_default();
         let parameters = r.texts("supported_parameters").unwrap_or_default();
+        let card = ModelCard::read(&mut r);
         mistakes.extend(r.finish());
         Some(Self {
             id,
+            card,
             aliases,
             upstream_id,
             routes,

@@ -97,6 +97,8 @@ struct Generation {
     user_agent: Option<String>,
     external_user: Option<String>,
     session_id: Option<String>,
+    response_cache_source_id: Option<String>,
+    data_region: &'static str,
     preset_id: Option<String>,
     workspace_id: Option<String>,
     router: Option<String>,
@@ -128,6 +130,8 @@ impl Generation {
             },
             created_at: timestamp(hold.at_ms),
             streamed: hold.stream,
+            // The SDKs know three regions, and every endpoint's own is in the catalogue.
+            data_region: "global",
             total_cost: usd(capture.total),
             usage: usd(capture.total),
             upstream_inference_cost: usd(capture.total),

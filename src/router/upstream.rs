@@ -1,6 +1,6 @@
 use super::UpstreamFailure;
 use super::headers::passable_answer_headers;
-use crate::config::{Affinity, Secret, UpstreamConfig, UpstreamKey};
+use crate::config::{Affinity, ProviderCard, Secret, UpstreamConfig, UpstreamKey};
 use crate::metering::{Dialect, Route};
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -26,6 +26,8 @@ pub struct Upstream {
     pub id: u64,
     /// Its name in the configuration.
     pub name: String,
+    /// What is told of it.
+    pub card: ProviderCard,
     /// Where it stands, when that is known.
     pub region: Option<String>,
     /// Whether it retains nothing of a call.
@@ -88,6 +90,7 @@ impl Upstream {
         Ok(Self {
             id: stable_id(&[&config.name]),
             name: config.name.clone(),
+            card: config.card.clone(),
             region: config.region.clone(),
             zdr: config.zdr,
             collects_data: config.collects_data,

@@ -34,6 +34,15 @@ const EVERYWHERE: [&str; 18] = [
     "user",
 ];
 
+/// Those of them that OpenRouter lists as parameters of a model.
+pub(super) const LISTED_EVERYWHERE: [&str; 5] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "stop",
+    "temperature",
+    "top_p",
+];
+
 /// What the endpoint that answers must be, and what is better.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {

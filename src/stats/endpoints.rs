@@ -31,6 +31,13 @@ pub struct Observation {
     pub read: u64,
 }
 
+impl Observation {
+    /// Tokens a second, the time to the first one included; `None` of no tokens.
+    pub(super) fn speed(&self) -> Option<f64> {
+        (self.output > 0 && self.whole > 0.0).then(|| self.output as f64 / self.whole)
+    }
+}
+
 /// What is known of an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
@@ -57,8 +64,8 @@ impl Measured {
     /// Takes note of a call.
     pub fn observe(&mut self, call: &Observation, now_ms: u64) {
         self.first_token.observe(call.first_token, now_ms);
-        if call.output > 0 && call.whole > 0.0 {
-            self.speed.observe(call.output as f64 / call.whole, now_ms);
+        if let Some(speed) = call.speed() {
+            self.speed.observe(speed, now_ms);
         }
         self.readable = self.readable.saturating_add(call.readable);
         self.read = self.read.saturating_add(call.read.min(call.readable));

@@ -3,6 +3,7 @@
 mod approval;
 mod batch;
 mod batch_gas;
+mod catalogue;
 mod chain;
 mod chain_trouble;
 mod channels;

@@ -4,6 +4,7 @@ mod answering;
 mod failing;
 mod pool;
 mod replay;
+mod seen;
 mod warm;
 
 use crate::harness::{Answer, Setup, Stack};
