@@ -2,6 +2,7 @@
 //! above the ceiling.
 
 use super::quote::{Candidate, QuotedCall};
+use super::relay::End;
 use crate::ledger::{Alternative, AnsweredBy, Capture, Digest32, SettleWhen, Takes};
 use crate::metering::{Reading, Usage};
 use crate::money::{AmountError, AssetDecimals, Units};
@@ -31,13 +32,11 @@ pub(super) struct Billing {
     receipt: Option<String>,
 }
 
-/// Bills what a reading says at the prices of who answered, after so many tries that came to nothing;
-/// `complete` is false when the answer was cut.
+/// Bills what a reading says at the prices of who answered, after so many tries that came to nothing.
 pub(super) fn bill(
     call: &QuotedCall,
     (by, failed): (&Candidate, usize),
-    reading: &Reading,
-    complete: bool,
+    (reading, end): (&Reading, End),
     decimals: AssetDecimals,
 ) -> Result<Billing, AmountError> {
     let mut flags: Vec<String> = reading.flags.iter().map(wire_name).collect();
@@ -48,15 +47,17 @@ pub(super) fn bill(
     if raw_usage.is_none() && reading.raw_usage.is_some() {
         flags.push("raw_usage_too_long".to_owned());
     }
-    if !complete {
-        flags.push("upstream_cut".to_owned());
+    match end {
+        End::Whole => {}
+        End::Cut => flags.push("upstream_cut".to_owned()),
+        End::Abandoned => flags.push("abandoned".to_owned()),
     }
     if failed > 0 {
         flags.push("failed_over".to_owned());
     }
     let estimate = pricing::estimate_usage(call.prompt_bytes, reading.text_bytes, &by.quote);
     let (usage, source) = match &reading.usage {
-        Ok(usage) => reported(*usage, &estimate, complete),
+        Ok(usage) => reported(*usage, &estimate, end),
         Err(fault) => {
             flags.push(format!("usage_{}", wire_name(fault)));
             (estimate, "estimated")
@@ -98,13 +99,13 @@ pub(super) fn alternatives(call: &QuotedCall) -> Vec<Alternative> {
     others.collect()
 }
 
-/// The provider's counts; of a cut answer they may be from before its end, so what was delivered
+/// The provider's counts; of an answer that is not whole they may be from before its end, so what was delivered
 /// counts when it is more.
-fn reported(usage: Usage, estimate: &Usage, complete: bool) -> (Usage, &'static str) {
+fn reported(usage: Usage, estimate: &Usage, end: End) -> (Usage, &'static str) {
     let missing = estimate
         .output
         .saturating_sub(usage.output_total().unwrap_or(u64::MAX));
-    if complete || missing == 0 {
+    if end == End::Whole || missing == 0 {
         return (usage, "reported");
     }
     let output = usage.output.saturating_add(missing);

@@ -9,6 +9,7 @@ use super::limit::Limit;
 use super::plan::{Answered, Plan};
 use super::quote::{Candidate, QuotedCall};
 use super::refusal::Refusal;
+use super::relay::End;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
@@ -188,7 +189,7 @@ impl Task {
             });
             told.map_or_else(|| body.clone(), String::into_bytes)
         };
-        let reading = (&answer.reading, true);
+        let reading = (&answer.reading, End::Whole);
         let captured = self
             .capture(&mut known, &passed, reading, &heading, &told)
             .await?;
@@ -227,8 +228,14 @@ impl Task {
             heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
             self.push(relay.ready());
         }
+        let abandoned = self.abandoned(passed.by);
+        tokio::pin!(abandoned);
         while !relay.over() {
-            relay.take(limit.next(&mut upstream).await);
+            tokio::select! {
+                biased;
+                () = &mut abandoned => relay.abandon(),
+                next = limit.next(&mut upstream) => relay.take(next),
+            }
             if !waits {
                 self.push(relay.ready());
             }
@@ -239,12 +246,12 @@ impl Task {
         let ending = relay.finish();
         let health = &self.shared.routing.health;
         let (endpoint, account) = (&passed.by.endpoint, passed.account);
-        match ending.complete {
-            true => health.worked(endpoint, account),
-            false => health.cut(endpoint, account, Instant::now()),
+        match ending.end {
+            End::Whole | End::Abandoned => health.worked(endpoint, account),
+            End::Cut => health.cut(endpoint, account, Instant::now()),
         }
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
-        let reading = (&ending.reading, ending.complete);
+        let reading = (&ending.reading, ending.end);
         let captured = self
             .capture(&mut known, &passed, reading, &heading, &rest)
             .await?;
@@ -253,6 +260,15 @@ impl Task {
         }
         self.running.push(captured.rest);
         self.close(captured.charged).await
+    }
+
+    /// Waits until an answer that has begun need not go on: nobody listens to it any more, and what it costs
+    /// so far is known. Any other is heard to its end, which says what it costs.
+    async fn abandoned(&self, by: &Candidate) {
+        match by.endpoint.model.cancel_abandoned {
+            true => self.running.abandoned(self.shared.abandon_after).await,
+            false => std::future::pending().await,
+        }
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by
@@ -328,12 +344,12 @@ impl Task {
         &self,
         known: &mut Known,
         passed: &Passed<'_>,
-        (reading, complete): (&crate::metering::Reading, bool),
+        (reading, end): (&crate::metering::Reading, End),
         heading: &Heading,
         rest: &(impl Fn(&Billing) -> Vec<u8> + Sync),
     ) -> Result<Captured, Refusal> {
         let by = (passed.by, passed.failed);
-        let billing = bill::bill(&self.call, by, reading, complete, self.shared.decimals);
+        let billing = bill::bill(&self.call, by, (reading, end), self.shared.decimals);
         let billing = billing.map_err(|error| {
             tracing::error!(call = %self.id, %error, "the bill could not be computed");
             Refusal::Internal
@@ -362,7 +378,7 @@ impl Task {
         billing.count(&self.shared.metrics, &self.call);
         let answered = Answered {
             usage: billing.usage(),
-            complete,
+            complete: end == End::Whole,
             first_token: match self.call.stream {
                 true => passed.first_token,
                 // Of an answer in one piece nobody sees the first token.

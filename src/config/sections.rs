@@ -33,6 +33,8 @@ pub struct GatewayConfig {
     pub answer_ttl: Duration,
     /// The largest answer passed on, in bytes.
     pub answer_bytes_max: usize,
+    /// How long nobody may listen to a stream before it is cancelled, at upstreams where that is right.
+    pub abandon_after: Duration,
 }
 
 impl GatewayConfig {
@@ -56,6 +58,11 @@ impl GatewayConfig {
             admin_token: r.secret("admin_token"),
             answer_ttl: Duration::from_secs(r.number("answer_ttl_seconds", 600, 0..=86_400)),
             answer_bytes_max: size(r.number("answer_bytes_max", 16 << 20, 1024..=256 << 20)),
+            abandon_after: Duration::from_millis(r.number(
+                "abandon_after_ms",
+                10_000,
+                0..=3_600_000,
+            )),
         };
         mistakes.extend(r.finish());
         config

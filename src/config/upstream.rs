@@ -93,6 +93,7 @@ impl UpstreamConfig {
         };
         let name = r.required_text("name", "deepseek");
         let zdr = r.flag("zdr", false);
+        let cancel_abandoned = r.flag("cancel_abandoned", false);
         let config = Self {
             dialect,
             keys: keys(&mut r, mistakes),
@@ -119,9 +120,15 @@ impl UpstreamConfig {
                 if models.is_empty() {
                     r.wrong("model", "at least one [[upstream.model]] is required");
                 }
+                let above = Above {
+                    upstream: &name,
+                    dialect,
+                    routes: &routes,
+                    cancel_abandoned,
+                };
                 models
                     .into_iter()
-                    .filter_map(|m| ModelConfig::read(m, (&name, dialect, &routes), mistakes))
+                    .filter_map(|model| ModelConfig::read(model, &above, mistakes))
                     .collect()
             },
             name,
@@ -203,17 +210,24 @@ pub struct ModelConfig {
     pub output_max: u64,
     /// How prompt tokens are bounded in a quote.
     pub tokenizer: Tokenizer,
+    /// Whether a stream that nobody listens to any more is cancelled: its provider must bill no more of it
+    /// then, and nothing that it did not deliver.
+    pub cancel_abandoned: bool,
     /// What its tokens cost.
     pub price: PriceRow,
 }
 
+/// What a model has from its upstream where it says nothing itself.
+struct Above<'a> {
+    upstream: &'a str,
+    dialect: Dialect,
+    routes: &'a BTreeMap<Route, String>,
+    cancel_abandoned: bool,
+}
+
 impl ModelConfig {
     /// `None` for a model without a good price, which the mistakes then name.
-    fn read(
-        mut r: Reader<'_>,
-        (upstream, upstream_dialect, upstream_routes): (&str, Dialect, &BTreeMap<Route, String>),
-        mistakes: &mut Vec<Mistake>,
-    ) -> Option<Self> {
+    fn read(mut r: Reader<'_>, above: &Above<'_>, mistakes: &mut Vec<Mistake>) -> Option<Self> {
         let listed = listed(&mut r);
         let price = match &listed {
             Some(listed) if !r.has("price") => Some(listed.row.clone()),
@@ -227,16 +241,16 @@ impl ModelConfig {
         let upstream_id = r.text("upstream_id");
         let dialect = r.parsed(
             "dialect",
-            upstream_dialect,
+            above.dialect,
             "a usage dialect such as \"openai\"",
         );
         let routes = match routes(&mut r) {
             Some(routes) => routes,
-            None => upstream_routes.keys().copied().collect(),
+            None => above.routes.keys().copied().collect(),
         };
         if let Some(route) = routes
             .iter()
-            .find(|route| !upstream_routes.contains_key(route))
+            .find(|route| !above.routes.contains_key(route))
         {
             r.wrong(
                 "routes",
@@ -256,10 +270,11 @@ impl ModelConfig {
         if output_cap > output_max {
             r.wrong("output_cap", "must not be above output_max");
         }
-        let tag = r.text("tag").unwrap_or_else(|| upstream.to_owned());
+        let tag = r.text("tag").unwrap_or_else(|| above.upstream.to_owned());
         let quantization = quantization(&mut r);
         let aliases = r.texts("aliases").unwrap_or_default();
         let parameters = r.texts("supported_parameters").unwrap_or_default();
+        let cancel_abandoned = r.flag("cancel_abandoned", above.cancel_abandoned);
         mistakes.extend(r.finish());
         Some(Self {
             id,
@@ -274,6 +289,7 @@ impl ModelConfig {
             output_cap,
             output_max,
             tokenizer,
+            cancel_abandoned,
             price: price?,
         })
     }

@@ -96,6 +96,8 @@ pub struct Behaviour {
     pub error_event_after_chunks: Option<u64>,
     /// Milliseconds before each piece of the body.
     pub slow_body_ms_per_chunk: u64,
+    /// Go on generating, and billing, when a stream's client has left.
+    pub bills_on: bool,
     /// Send cookies, credentials and payment headers that a proxy must strip.
     pub set_cookie: bool,
 
@@ -151,6 +153,7 @@ impl Default for Behaviour {
             cut_after_chunks: None,
             error_event_after_chunks: None,
             slow_body_ms_per_chunk: 0,
+            bills_on: false,
             set_cookie: false,
             no_usage: false,
             usage_twice: false,

@@ -23,6 +23,7 @@ mod hostile_payment;
 mod hostile_terms;
 mod kill;
 mod layers;
+mod leaving;
 mod loops;
 mod mpp;
 mod overdraft;
