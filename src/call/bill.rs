@@ -1,11 +1,11 @@
-//! The bill of one call: reported usage priced by the quoted row, or the stated estimate, never
-//! above the ceiling.
+//! The bill of one call: reported usage priced by the quoted row, or the stated estimate, or what the
+//! provider says that the call cost; never above the ceiling.
 
 use super::quote::{Candidate, QuotedCall};
 use super::relay::End;
 use crate::ledger::{Alternative, AnsweredBy, Capture, Digest32, SettleWhen, Takes};
 use crate::metering::{Reading, Usage};
-use crate::money::{AmountError, AssetDecimals, Units};
+use crate::money::{AmountError, AssetDecimals, Pusd, Units};
 use crate::pricing::{self, Bill, Line};
 use crate::stats::Metrics;
 use serde_json::json;
@@ -23,6 +23,8 @@ pub(super) struct Billing {
     source: &'static str,
     raw_usage: Option<String>,
     answered_model: Option<String>,
+    /// What the provider says that it cost, if that is what is billed.
+    cost: Option<Pusd>,
     bill: Bill,
     charged: Units,
     over_quote: bool,
@@ -63,7 +65,17 @@ pub(super) fn bill(
             (estimate, "estimated")
         }
     };
-    let bill = pricing::bill(&by.endpoint.model.price, &usage, call.markup_bps)?;
+    let mut bill = pricing::bill(&by.endpoint.model.price, &usage, call.markup_bps)?;
+    let mut cost = None;
+    if by.endpoint.upstream.bill_reported_cost && end == End::Whole {
+        match reported_cost(reading, &bill, &usage) {
+            Ok(reported) => {
+                bill = bill.at_cost(reported, call.markup_bps)?;
+                cost = Some(reported);
+            }
+            Err(why) => flags.push(why.to_owned()),
+        }
+    }
     let due = bill.total.to_units_ceil(decimals)?;
     Ok(Billing {
         usage,
@@ -73,6 +85,7 @@ pub(super) fn bill(
             .model
             .as_ref()
             .map(|model| model.chars().take(MODEL_CHARS_MAX).collect()),
+        cost,
         charged: due.min(call.ceiling),
         over_quote: due > call.ceiling,
         bill,
@@ -112,6 +125,16 @@ fn reported(usage: Usage, estimate: &Usage, end: End) -> (Usage, &'static str) {
     (Usage { output, ..usage }, "estimated")
 }
 
+/// What the provider says that a whole answer cost; the flag that says why not, where that is not billed. What
+/// it says of an answer that is not whole may be from before its end.
+fn reported_cost(reading: &Reading, by_row: &Bill, usage: &Usage) -> Result<Pusd, &'static str> {
+    let cost = reading.upstream_cost.ok_or("cost_missing")?;
+    match by_row.believes(cost, usage.output_total().unwrap_or(u64::MAX)) {
+        true => Ok(cost),
+        false => Err("cost_unbelievable"),
+    }
+}
+
 /// The name an enum has on the wire.
 fn wire_name(value: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
@@ -143,6 +166,7 @@ impl Billing {
             raw_usage: self.raw_usage.clone(),
             answered_model: self.answered_model.clone(),
             answered_by: self.answered_by.clone(),
+            reported_cost: self.cost,
             lines: self.bill.lines.iter().map(|line| json!(line)).collect(),
             list: self.bill.list,
             saving: self.bill.cache_saving,
@@ -173,7 +197,7 @@ impl Billing {
         let completion = self.part(&["output", "reasoning"]);
         let details = format!(
             r#"{{"upstream_inference_cost":{},"upstream_inference_prompt_cost":{prompt},"upstream_inference_completions_cost":{completion},"cache_discount":{}}}"#,
-            self.bill.total.usd_text(),
+            self.cost.unwrap_or(self.bill.total).usd_text(),
             self.bill.cache_saving.usd_text(),
         );
         let receipt = self.receipt.as_deref().unwrap_or("null");
@@ -194,7 +218,7 @@ impl Billing {
         let sum = amounts.fold(0u128, |sum, line| {
             sum.saturating_add(line.amount_pusd.pico())
         });
-        crate::money::Pusd::from_pico(sum).usd_text()
+        Pusd::from_pico(sum).usd_text()
     }
 
     pub(super) fn count(&self, metrics: &Metrics, call: &QuotedCall) {

@@ -166,6 +166,11 @@ fn mistakes_in_routes_and_templates_are_named() {
         assert_eq!(paths, [path], "{lines} {model}");
     };
     expect("template = \"nobody\"", price, "upstream[0].template");
+    expect(
+        "template = \"deepseek\"\nbill_reported_cost = true",
+        price,
+        "upstream[0].bill_reported_cost",
+    );
     expect("routes = [\"voice\"]", price, "upstream[0].routes");
     expect("routes = []", price, "upstream[0].routes");
     expect(

@@ -41,6 +41,8 @@ pub struct UpstreamConfig {
     pub affinity: Affinity,
     /// How long its cache remembers a prompt at the longest.
     pub cache_ttl: Duration,
+    /// Whether what it says that a call cost is billed, in place of tokens times prices.
+    pub bill_reported_cost: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long the head of an answer may take.
@@ -110,6 +112,7 @@ impl UpstreamConfig {
                 cache_ttl(dialect).as_secs(),
                 1..=2_592_000,
             )),
+            bill_reported_cost: bill_reported_cost(&mut r, dialect),
             connect_timeout: millis(&mut r, "connect_timeout_ms", 5_000),
             first_byte_timeout: millis(&mut r, "first_byte_timeout_ms", 120_000),
             first_token_timeout: millis(&mut r, "first_token_timeout_ms", 120_000),
@@ -163,6 +166,17 @@ fn keys(r: &mut Reader<'_>, mistakes: &mut Vec<Mistake>) -> Vec<UpstreamKey> {
         r.wrong("keys", "a key stands twice");
     }
     one.into_iter().chain(pool).collect()
+}
+
+fn bill_reported_cost(r: &mut Reader<'_>, dialect: Dialect) -> bool {
+    let wanted = r.flag("bill_reported_cost", false);
+    if wanted && !dialect.reports_cost() {
+        r.wrong(
+            "bill_reported_cost",
+            format!("a provider of the dialect {dialect} does not say what a call cost"),
+        );
+    }
+    wanted
 }
 
 /// What nobody says is not promised, so the default is that it does.

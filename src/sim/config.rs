@@ -123,6 +123,8 @@ pub struct Behaviour {
     /// Where the cached tokens stand in the usage object; without it the dialect's own place.
     pub cached_spelling: Option<CachedSpelling>,
 
+    /// How the cost is told, by the dialects that tell one.
+    pub cost: CostTold,
     /// Price of an uncached prompt token in 10^-12 USD, for dialects that report their cost.
     pub prompt_price: u64,
     /// Price of a cached prompt token in 10^-12 USD.
@@ -165,6 +167,7 @@ impl Default for Behaviour {
             needs_cache_key: false,
             report_cache_writes: false,
             cached_spelling: None,
+            cost: CostTold::Plain,
             prompt_price: 250_000,
             cached_price: 25_000,
             output_price: 2_000_000,
@@ -200,6 +203,35 @@ pub enum CacheMode {
     Explicit,
     /// Never.
     Off,
+}
+
+/// How the dialects that tell what a call cost do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CostTold {
+    /// A decimal number, and right.
+    #[default]
+    Plain,
+    /// Right, as a number with an exponent (`4.2e-05`).
+    Exponent,
+    /// Not at all.
+    Missing,
+    /// `null`.
+    Null,
+    /// As text.
+    Text,
+    /// Below zero.
+    Negative,
+    /// Nothing.
+    Zero,
+    /// A thousand times too much.
+    Absurd,
+    /// Half as much again as the prices say.
+    Dear,
+    /// A twentieth of it as the fee for the account's own key, and all of it as the provider's price.
+    Byok,
+    /// The fee alone.
+    Fee,
 }
 
 /// Where the number of cached tokens stands in an OpenAI-shaped usage object.

@@ -29,6 +29,7 @@ mod mpp;
 mod overdraft;
 mod permit2_peer;
 mod real_model;
+mod reported_cost;
 mod routes;
 mod routing;
 mod rules;

@@ -7,6 +7,7 @@
 
 mod bill;
 mod corpus;
+mod cost;
 mod import;
 mod properties;
 mod quote;
