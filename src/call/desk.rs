@@ -89,7 +89,7 @@ pub(super) struct Shared {
     registry: Mutex<Registry>,
     /// Places for calls that cost nothing.
     free_calls: Arc<Semaphore>,
-    closing: CancellationToken,
+    pub(super) closing: CancellationToken,
 }
 
 #[derive(Debug, Default)]

@@ -35,6 +35,8 @@ pub struct GatewayConfig {
     pub answer_bytes_max: usize,
     /// How long nobody may listen to a stream before it is cancelled, at upstreams where that is right.
     pub abandon_after: Duration,
+    /// How often the catalogues of upstreams are read.
+    pub catalogue_every: Duration,
 }
 
 impl GatewayConfig {
@@ -62,6 +64,11 @@ impl GatewayConfig {
                 "abandon_after_ms",
                 10_000,
                 0..=3_600_000,
+            )),
+            catalogue_every: Duration::from_millis(r.number(
+                "catalogue_every_ms",
+                300_000,
+                50..=86_400_000,
             )),
         };
         mistakes.extend(r.finish());

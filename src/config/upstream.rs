@@ -4,7 +4,7 @@ use super::Secret;
 use super::affinity::{Affinity, cache_ttl};
 use super::reader::{Mistake, Reader};
 use super::sections::http_url;
-use super::template;
+use super::{UnpricedModel, template};
 use crate::metering::{Dialect, Route};
 use crate::pricing::litellm::{self, ImportedRow};
 use crate::pricing::{PriceRow, PriceText, Tokenizer, lint};
@@ -53,8 +53,12 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// How long a whole call may take.
     pub call_timeout: Duration,
+    /// Whether it says itself what its models cost.
+    pub catalogue: bool,
     /// The models it serves.
     pub models: Vec<ModelConfig>,
+    /// The models it serves at what its catalogue says.
+    pub unpriced: Vec<UnpricedModel>,
 }
 
 /// One of an upstream's keys.
@@ -95,7 +99,20 @@ impl UpstreamConfig {
         };
         let name = r.required_text("name", "deepseek");
         let zdr = r.flag("zdr", false);
-        let cancel_abandoned = r.flag("cancel_abandoned", false);
+        let catalogue = r.flag("catalogue", false);
+        let above = Above {
+            upstream: name.clone(),
+            dialect,
+            routes: routes.clone(),
+            cancel_abandoned: r.flag("cancel_abandoned", false),
+        };
+        let listed = r.tables("model");
+        if listed.is_empty() {
+            r.wrong("model", "at least one [[upstream.model]] is required");
+        }
+        let (unpriced, priced): (Vec<_>, Vec<_>) = listed
+            .into_iter()
+            .partition(|model| catalogue && !model.has("price") && !model.has("litellm"));
         let config = Self {
             dialect,
             keys: keys(&mut r, mistakes),
@@ -118,28 +135,27 @@ impl UpstreamConfig {
             first_token_timeout: millis(&mut r, "first_token_timeout_ms", 120_000),
             idle_timeout: millis(&mut r, "idle_timeout_ms", 60_000),
             call_timeout: millis(&mut r, "call_timeout_ms", 600_000),
-            models: {
-                let models = r.tables("model");
-                if models.is_empty() {
-                    r.wrong("model", "at least one [[upstream.model]] is required");
-                }
-                let above = Above {
-                    upstream: &name,
-                    dialect,
-                    routes: &routes,
-                    cancel_abandoned,
-                };
-                models
-                    .into_iter()
-                    .filter_map(|model| ModelConfig::read(model, &above, mistakes))
-                    .collect()
-            },
+            catalogue,
+            models: priced
+                .into_iter()
+                .filter_map(|model| ModelConfig::read(model, &above, None, mistakes))
+                .collect(),
+            unpriced: unpriced
+                .into_iter()
+                .filter_map(|model| UnpricedModel::read(model, &above, mistakes))
+                .collect(),
             name,
             base_url,
             routes,
         };
         mistakes.extend(r.finish());
         config
+    }
+
+    /// The ids, tags and aliases of all its models.
+    fn names(&self) -> impl Iterator<Item = (&String, &String, &Vec<String>)> {
+        let priced = self.models.iter().map(|m| (&m.id, &m.tag, &m.aliases));
+        priced.chain(self.unpriced.iter().map(|m| (&m.id, &m.tag, &m.aliases)))
     }
 }
 
@@ -232,17 +248,24 @@ pub struct ModelConfig {
 }
 
 /// What a model has from its upstream where it says nothing itself.
-struct Above<'a> {
-    upstream: &'a str,
+#[derive(Debug, Clone)]
+pub(super) struct Above {
+    upstream: String,
     dialect: Dialect,
-    routes: &'a BTreeMap<Route, String>,
+    routes: BTreeMap<Route, String>,
     cancel_abandoned: bool,
 }
 
 impl ModelConfig {
-    /// `None` for a model without a good price, which the mistakes then name.
-    fn read(mut r: Reader<'_>, above: &Above<'_>, mistakes: &mut Vec<Mistake>) -> Option<Self> {
-        let listed = listed(&mut r);
+    /// `None` for a model without a good price, which the mistakes then name; `imported` is what is known of
+    /// it from elsewhere.
+    pub(super) fn read(
+        mut r: Reader<'_>,
+        above: &Above,
+        imported: Option<ImportedRow>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
+        let listed = imported.or_else(|| listed(&mut r));
         let price = match &listed {
             Some(listed) if !r.has("price") => Some(listed.row.clone()),
             None if r.has("litellm") && !r.has("price") => None,
@@ -284,7 +307,7 @@ impl ModelConfig {
         if output_cap > output_max {
             r.wrong("output_cap", "must not be above output_max");
         }
-        let tag = r.text("tag").unwrap_or_else(|| above.upstream.to_owned());
+        let tag = r.text("tag").unwrap_or_else(|| above.upstream.clone());
         let quantization = quantization(&mut r);
         let aliases = r.texts("aliases").unwrap_or_default();
         let parameters = r.texts("supported_parameters").unwrap_or_default();
@@ -403,19 +426,18 @@ pub(super) fn clashes(upstreams: &[UpstreamConfig]) -> Vec<String> {
         if !names.insert(&upstream.name) {
             mistakes.push(format!("the name {:?} is defined twice", upstream.name));
         }
-        for model in &upstream.models {
-            if !endpoints.insert((&model.id, &model.tag)) {
+        for (id, tag, _) in upstream.names() {
+            if !endpoints.insert((id, tag)) {
                 mistakes.push(format!(
-                    "model id {:?} is defined twice with the tag {:?}",
-                    model.id, model.tag
+                    "model id {id:?} is defined twice with the tag {tag:?}"
                 ));
             }
         }
     }
-    let models = || upstreams.iter().flat_map(|upstream| &upstream.models);
-    let ids: BTreeSet<&String> = models().map(|model| &model.id).collect();
-    let aliases: BTreeSet<(&String, &String)> = models()
-        .flat_map(|model| model.aliases.iter().map(|alias| (alias, &model.id)))
+    let names = || upstreams.iter().flat_map(UpstreamConfig::names);
+    let ids: BTreeSet<&String> = names().map(|(id, ..)| id).collect();
+    let aliases: BTreeSet<(&String, &String)> = names()
+        .flat_map(|(id, _, aliases)| aliases.iter().map(move |alias| (alias, id)))
         .collect();
     let mut named = BTreeSet::new();
     for (alias, id) in aliases {

@@ -33,6 +33,7 @@ mod cost;
 mod estimate;
 mod lint;
 pub mod litellm;
+pub mod openrouter;
 mod quote;
 mod rates;
 mod row;

@@ -32,6 +32,8 @@ pub struct SimConfig {
     pub any_model: bool,
     /// Behaviour by model name.
     pub model: BTreeMap<String, Behaviour>,
+    /// What OpenRouter's catalogue says, by `author/slug`: the `data` of its endpoints' answer.
+    pub catalogue: BTreeMap<String, serde_json::Value>,
 }
 
 impl Default for SimConfig {
@@ -48,6 +50,7 @@ impl Default for SimConfig {
             bodies_bytes_max: 256 << 20,
             any_model: false,
             model: BTreeMap::new(),
+            catalogue: BTreeMap::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod anthropic;
 mod calls;
+mod catalogue;
 mod completion;
 mod completions;
 mod config;

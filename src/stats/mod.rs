@@ -7,7 +7,7 @@ pub mod rankings;
 
 pub use channels::{ChannelFigures, ChannelMetrics};
 pub use decayed::Decayed;
-pub use endpoints::{Endpoints, Measured, Observation};
+pub use endpoints::{Endpoints, Hearsay, Measured, Observation};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

@@ -9,6 +9,7 @@ mod bill;
 mod corpus;
 mod cost;
 mod import;
+mod openrouter;
 mod properties;
 mod quote;
 mod row;
