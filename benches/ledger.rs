@@ -199,6 +199,7 @@ fn capture() -> Capture {
         raw_usage: Some(r#"{"completion_tokens":800,"prompt_tokens":1200,"total_tokens":2000,"prompt_tokens_details":{"cached_tokens":1000}}"#.to_owned()),
         answered_model: Some("deepseek-chat".to_owned()),
         answered_by: None,
+        reported_cost: None,
         lines: vec![line("prompt", 200), line("cache_read", 1_000), line("completion", 800)],
         list: Pusd::from_pico(1_400_000_000),
         saving: Pusd::from_pico(166_000_000),

@@ -81,6 +81,7 @@ pub(super) struct Shared {
     pub(super) routing: Routing,
     pub(super) decimals: AssetDecimals,
     pub(super) answer_bytes_max: usize,
+    pub(super) abandon_after: Duration,
     pub(super) tasks: TaskTracker,
     answer_ttl_ms: u64,
     calls_max: usize,
@@ -89,7 +90,7 @@ pub(super) struct Shared {
     registry: Mutex<Registry>,
     /// Places for calls that cost nothing.
     free_calls: Arc<Semaphore>,
-    closing: CancellationToken,
+    pub(super) closing: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +113,7 @@ impl Desk {
             metrics: parts.metrics,
             decimals,
             answer_bytes_max: config.gateway.answer_bytes_max,
+            abandon_after: config.gateway.abandon_after,
             answer_ttl_ms: millis(config.gateway.answer_ttl),
             calls_max: config.gateway.calls_max,
             terms: Terms::new(&config.payment, decimals),

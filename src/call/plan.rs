@@ -96,19 +96,15 @@ impl Plan {
     fn choice(&self, routing: &Routing, by: &Candidate, good: impl Fn(&Account) -> bool) -> Choice {
         let endpoint = &by.endpoint;
         let row = &endpoint.model.price;
-        let (latency, throughput, misses, quality) =
-            routing.measured.look(endpoint.id, |known: &Measured| {
-                (
-                    known.first_token.quantile(0.5),
-                    known.speed.quantile(0.5),
-                    misses(
-                        &by.wanted,
-                        |q| known.first_token.quantile(q),
-                        |q| known.speed.quantile(q),
-                    ),
-                    known.cache_quality(),
-                )
-            });
+        let (latency, throughput) = routing.measured.medians(endpoint.id);
+        let (misses, quality) = routing.measured.look(endpoint.id, |known: &Measured| {
+            let misses = misses(
+                &by.wanted,
+                |q| known.first_token.quantile(q),
+                |q| known.speed.quantile(q),
+            );
+            (misses, known.cache_quality())
+        });
         let warm = self.is_warm(by);
         let expected = conversation_cost(row, &self.outlook, Warmth { warm, quality });
         let stays = expected.saturating_mul(u128::from(WHOLE.saturating_sub(STAY_UNLESS)));

@@ -112,6 +112,7 @@ fn body(state: &CallState, at_ms: u64) -> Option<ReceiptBody> {
         usage,
         usage_source,
         raw_usage: capture.and_then(|capture| readable_numbers(capture.raw_usage.as_deref()?)),
+        reported_cost_pusd: capture.and_then(|capture| capture.reported_cost),
         lines: Vec::new(),
         markup_bps: hold.markup_bps,
         list_pusd: Pusd::ZERO,

@@ -9,6 +9,7 @@ use super::limit::Limit;
 use super::plan::Plan;
 use super::quote::{Candidate, QuotedCall};
 use super::refusal::Refusal;
+use super::relay::End;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
@@ -165,7 +166,7 @@ impl Task {
             });
             told.map_or_else(|| body.clone(), String::into_bytes)
         };
-        let reading = (&answer.reading, true);
+        let reading = (&answer.reading, End::Whole);
         let captured = self.capture(&mut known, &begun, reading, &heading, &told);
         let captured = Box::pin(captured).await?;
         let heading = heading.charged(captured.charged);
@@ -203,8 +204,14 @@ impl Task {
             heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
             self.push(relay.ready());
         }
+        let abandoned = self.abandoned(begun.by);
+        tokio::pin!(abandoned);
         while !relay.over() {
-            relay.take(limit.next(&mut upstream).await);
+            tokio::select! {
+                biased;
+                () = &mut abandoned => relay.abandon(),
+                next = limit.next(&mut upstream) => relay.take(next),
+            }
             if !waits {
                 self.push(relay.ready());
             }
@@ -215,13 +222,13 @@ impl Task {
         let ending = relay.finish();
         let health = &self.shared.routing.health;
         let (endpoint, account) = (&begun.by.endpoint, begun.account);
-        match ending.complete {
-            true => health.worked(endpoint, account),
-            false => health.cut(endpoint, account, Instant::now()),
+        match ending.end {
+            End::Whole | End::Abandoned => health.worked(endpoint, account),
+            End::Cut => health.cut(endpoint, account, Instant::now()),
         }
         self.shared.routing.tried(endpoint, ending.outcome());
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
-        let reading = (&ending.reading, ending.complete);
+        let reading = (&ending.reading, ending.end);
         let captured = self.capture(&mut known, &begun, reading, &heading, &rest);
         let captured = Box::pin(captured).await?;
         if waits {
@@ -229,6 +236,15 @@ impl Task {
         }
         self.running.push(captured.rest);
         self.close(begun.by, captured.charged).await
+    }
+
+    /// Waits until an answer that has begun need not go on: nobody listens to it any more, and what it costs
+    /// so far is known. Any other is heard to its end, which says what it costs.
+    async fn abandoned(&self, by: &Candidate) {
+        match by.endpoint.model.cancel_abandoned {
+            true => self.running.abandoned(self.shared.abandon_after).await,
+            false => std::future::pending().await,
+        }
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by

@@ -11,6 +11,7 @@ mod remarks;
 mod secret;
 mod sections;
 mod template;
+mod unpriced;
 mod upstream;
 
 pub use affinity::Affinity;
@@ -22,6 +23,7 @@ pub use rails::{
 pub use reader::{Environment, Mistake};
 pub use secret::Secret;
 pub use sections::{AssetConfig, ChainConfig, GatewayConfig, PaymentConfig};
+pub use unpriced::UnpricedModel;
 #[cfg(test)]
 pub(crate) use upstream::upstreams_of;
 pub use upstream::{ModelConfig, QUANTIZATIONS, UpstreamConfig, UpstreamKey};

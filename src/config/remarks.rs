@@ -23,6 +23,16 @@ impl Config {
                 ));
             }
         }
+        for model in self
+            .upstreams
+            .iter()
+            .flat_map(|upstream| &upstream.unpriced)
+        {
+            remarks.push(format!(
+                "{}: its price is that of its upstream's catalogue, and until that is read it is not there",
+                model.id
+            ));
+        }
         remarks.extend(self.lives());
         remarks
     }

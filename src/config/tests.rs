@@ -124,6 +124,32 @@ routes = ["messages"]"#,
 }
 
 #[test]
+fn a_model_says_itself_whether_it_is_cancelled_or_else_its_upstream_or_its_template_does() {
+    let price = "price = { prompt = \"1\", completion = \"2\" }";
+    let model =
+        |id: u8, lines: &str| format!("[[upstream.model]]\nid = \"m{id}\"\n{lines}\n{price}\n");
+    for (upstream, of_itself) in [
+        ("template = \"deepseek\"", true),
+        ("template = \"deepseek\"\ncancel_abandoned = false", false),
+        ("template = \"openai\"", false),
+        ("template = \"groq\"", false),
+        ("template = \"openrouter\"", false),
+        ("name = \"x\"\nbase_url = \"http://x\"", false),
+    ] {
+        let models = [
+            model(1, ""),
+            model(2, "cancel_abandoned = true"),
+            model(3, "cancel_abandoned = false"),
+        ];
+        let config = with_upstreams(&format!("[[upstream]]\n{upstream}\n{}", models.concat()));
+        let config = config.unwrap_or_else(|error| panic!("{upstream}: {error}"));
+        let models = &config.upstreams.first().expect("an upstream").models;
+        let cancelled: Vec<bool> = models.iter().map(|model| model.cancel_abandoned).collect();
+        assert_eq!(cancelled, [of_itself, true, false], "{upstream}");
+    }
+}
+
+#[test]
 fn mistakes_in_routes_and_templates_are_named() {
     let upstream = |lines: &str, model: &str| {
         let text = format!(
@@ -140,6 +166,11 @@ fn mistakes_in_routes_and_templates_are_named() {
         assert_eq!(paths, [path], "{lines} {model}");
     };
     expect("template = \"nobody\"", price, "upstream[0].template");
+    expect(
+        "template = \"deepseek\"\nbill_reported_cost = true",
+        price,
+        "upstream[0].bill_reported_cost",
+    );
     expect("routes = [\"voice\"]", price, "upstream[0].routes");
     expect("routes = []", price, "upstream[0].routes");
     expect(

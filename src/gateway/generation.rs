@@ -134,7 +134,7 @@ impl Generation {
             data_region: "global",
             total_cost: usd(capture.total),
             usage: usd(capture.total),
-            upstream_inference_cost: usd(capture.total),
+            upstream_inference_cost: usd(capture.reported_cost.unwrap_or(capture.total)),
             cache_discount: usd(capture.saving),
             latency: since(state.forwarded_at_ms, state.answered_at_ms),
             generation_time: since(state.forwarded_at_ms, Some(capture.at_ms)),

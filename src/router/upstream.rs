@@ -38,6 +38,8 @@ pub struct Upstream {
     pub affinity: Affinity,
     /// How long its cache remembers a prompt at the longest.
     pub cache_ttl: Duration,
+    /// Whether what it says that a call cost is billed, in place of tokens times prices.
+    pub bill_reported_cost: bool,
     /// How long a whole call may take.
     pub call_timeout: Duration,
     /// How long the first token of a stream may take.
@@ -96,6 +98,7 @@ impl Upstream {
             collects_data: config.collects_data,
             affinity: config.affinity,
             cache_ttl: config.cache_ttl,
+            bill_reported_cost: config.bill_reported_cost,
             call_timeout: config.call_timeout,
             first_token_timeout: config.first_token_timeout,
             accounts,

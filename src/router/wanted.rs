@@ -259,9 +259,11 @@ impl Wanted {
             ("provider.zdr", self.retains_nothing && !upstream.zdr),
             (
                 "provider.max_price",
-                dearer(max.prompt, price.prompt)
-                    || dearer(max.completion, price.completion)
-                    || dearer(max.request, price.request.unwrap_or(Rate::FREE)),
+                // An OpenRouter picks among its endpoints by it, and is priced as the dearest of them.
+                !router
+                    && (dearer(max.prompt, price.prompt)
+                        || dearer(max.completion, price.completion)
+                        || dearer(max.request, price.request.unwrap_or(Rate::FREE))),
             ),
             (
                 "provider.require_parameters",

@@ -10,7 +10,7 @@ mod windows;
 
 pub use channels::{ChannelFigures, ChannelMetrics};
 pub use decayed::Decayed;
-pub use endpoints::{Endpoints, Measured, Observation};
+pub use endpoints::{Endpoints, Hearsay, Measured, Observation};
 pub use spread::{Percentiles, SAMPLES_MIN, Spread};
 pub use tally::{Outcome, Tally};
 pub use windows::{Priced, Slot, SlotName, Window, Windows};

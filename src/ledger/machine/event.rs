@@ -286,6 +286,9 @@ pub struct Capture {
     /// Who answered, where that is one of the hold's alternatives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<Box<AnsweredBy>>,
+    /// What the provider says the call cost, where that is what is billed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_cost: Option<Pusd>,
     /// The bill's lines, as on the receipt.
     pub lines: Vec<serde_json::Value>,
     /// The list price of the usage.

@@ -79,6 +79,7 @@ pub(crate) fn capture(hold: &Hold, charged: u128) -> Event {
         raw_usage: Some(r#"{"completion_tokens":10}"#.to_owned()),
         answered_model: Some("deepseek-chat".to_owned()),
         answered_by: None,
+        reported_cost: None,
         lines: Vec::new(),
         list: Pusd::ZERO,
         saving: Pusd::ZERO,

@@ -2,7 +2,8 @@
 //! chain id. The type string is in the test `the_type_string_is_fixed`.
 //!
 //! A receipt of another route than chat completions has a member more in its type: `string route`,
-//! behind `string model`, with the route's name.
+//! behind `string model`, with the route's name. One that bills what the provider says the call cost has
+//! `uint256 reportedCostPusd` behind `bytes32 rawUsageSha256`.
 //!
 //! Absent values: no `raw_usage` is the zero hash, no transaction the empty string, no block 0.
 //! The price row stands in by its hash, the raw usage by the SHA-256 of its canonical JSON.
@@ -96,8 +97,10 @@ static ASSET: LazyLock<B256> = LazyLock::new(type_hash::<Asset>);
 static BILL: LazyLock<B256> = LazyLock::new(type_hash::<Bill>);
 static HOLD: LazyLock<B256> = LazyLock::new(type_hash::<Hold>);
 static SETTLEMENT: LazyLock<B256> = LazyLock::new(type_hash::<Settlement>);
-static RECEIPT: LazyLock<B256> = LazyLock::new(type_hash::<Receipt>);
-static ROUTED: LazyLock<B256> = LazyLock::new(|| keccak256(routed_type()));
+/// Without a route and with one; within each, without a reported cost and with one.
+static RECEIPTS: LazyLock<[[B256; 2]; 2]> = LazyLock::new(|| {
+    [false, true].map(|route| [false, true].map(|cost| keccak256(receipt_type(route, cost))))
+});
 static DOMAIN: LazyLock<[B256; 3]> = LazyLock::new(|| {
     [
         domain(0).type_hash(),
@@ -116,10 +119,18 @@ pub(super) fn digest(body: &ReceiptBody, signer: Address) -> B256 {
     separator.digest(hash(body, signer))
 }
 
-/// The type of a receipt that names its route.
-fn routed_type() -> String {
-    let plain = Receipt::eip712_encode_type();
-    plain.replacen("string model,", "string model,string route,", 1)
+/// The type of a receipt with these members that others lack.
+fn receipt_type(route: bool, cost: bool) -> String {
+    let mut text = Receipt::eip712_encode_type().into_owned();
+    for (there, behind, member) in [
+        (route, "string model,", "string route,"),
+        (cost, "bytes32 rawUsageSha256,", "uint256 reportedCostPusd,"),
+    ] {
+        if there {
+            text = text.replacen(behind, &format!("{behind}{member}"), 1);
+        }
+    }
+    text
 }
 
 fn domain(chain_id: u64) -> Eip712Domain {
@@ -168,18 +179,31 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         text(&transaction.unwrap_or_default()),
         number(settlement.block.unwrap_or_default().into()),
     ];
-    let words = [
+    let route = body.route.map(|route| text(route.name()));
+    let cost = body.reported_cost_pusd.map(|cost| number(cost.pico()));
+    let [[plain, with_cost], [with_route, with_both]] = *RECEIPTS;
+    let type_hash = match (route, cost) {
+        (None, None) => plain,
+        (None, Some(_)) => with_cost,
+        (Some(_), None) => with_route,
+        (Some(_), Some(_)) => with_both,
+    };
+    let before_route = [
         text(&body.call),
         body.payer.into_word(),
         text(&body.rail),
         struct_hash(*ASSET, asset),
         body.request_sha256.0,
         text(&body.model),
+    ];
+    let before_cost = [
         struct_hash(*ANSWERED_BY, answered_by),
         body.price_row_sha256.0,
         struct_hash(*USAGE, usage.map(|tokens| number(tokens.into()))),
         text(&name(&body.usage_source)),
         raw_usage.unwrap_or_default(),
+    ];
+    let rest = [
         struct_hash(*BILL, bill),
         struct_hash(*HOLD, hold.map(|units| number(units.atomic()))),
         struct_hash(*SETTLEMENT, settlement),
@@ -187,14 +211,9 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         text(&body.issued_at),
         signer.into_word(),
     ];
-    match body.route {
-        None => struct_hash(*RECEIPT, words),
-        Some(route) => {
-            let (before, behind) = words.split_at(6);
-            let named = [text(route.name())];
-            struct_hash(*ROUTED, [before, &named, behind].concat())
-        }
-    }
+    let words = before_route.into_iter().chain(route);
+    let words = words.chain(before_cost).chain(cost).chain(rest);
+    struct_hash(type_hash, words)
 }
 
 fn line(line: &crate::pricing::Line) -> B256 {

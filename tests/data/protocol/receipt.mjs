@@ -1,4 +1,4 @@
-// Signs receipt.json anew with viem: node receipt.mjs receipt.json
+// Signs a receipt anew with viem: node receipt.mjs receipt.json
 // The typed data is built here from the JSON alone, so the file shows that a second
 // implementation reaches the same signature.
 import { createHash } from "node:crypto";
@@ -24,6 +24,9 @@ const types = {
 
 const path = process.argv[2];
 const r = JSON.parse(readFileSync(path, "utf8"));
+const insert = (behind, type, name) => types.Receipt.splice(types.Receipt.findIndex((f) => f.name === behind) + 1, 0, { type, name });
+if (r.route) insert("model", "string", "route");
+if (r.reported_cost_pusd) insert("rawUsageSha256", "uint256", "reportedCostPusd");
 const account = privateKeyToAccount("0x" + "42".repeat(32));
 const was = r.signature;
 r.signature = await account.signTypedData({
@@ -33,11 +36,12 @@ r.signature = await account.signTypedData({
   message: {
     call: r.call, payer: r.payer, rail: r.rail,
     asset: { network: r.network, chainId: r.chain_id, token: r.asset, decimals: r.asset_decimals },
-    requestSha256: "0x" + r.request_sha256, model: r.model, answeredBy: r.answered_by,
+    requestSha256: "0x" + r.request_sha256, model: r.model, route: r.route, answeredBy: r.answered_by,
     priceRowSha256: sha256(canonical(r.price_row)),
     usage: { uncached: r.usage.uncached, cacheRead: r.usage.cache_read, cacheWrite5m: r.usage.cache_write_5m, cacheWrite1h: r.usage.cache_write_1h, output: r.usage.output, reasoning: r.usage.reasoning },
     usageSource: r.usage_source,
     rawUsageSha256: r.raw_usage === null ? "0x" + "00".repeat(32) : sha256(canonical(r.raw_usage)),
+    reportedCostPusd: r.reported_cost_pusd,
     bill: { lines: r.lines.map((l) => ({ class: l.class, tokens: l.tokens, ratePusd: l.rate_pusd, amountPusd: l.amount_pusd })), markupBps: r.markup_bps, listPusd: r.list_pusd, cacheSavingPusd: r.cache_saving_pusd, totalPusd: r.total_pusd },
     hold: { ceiling: r.ceiling, held: r.held, charged: r.charged, credited: r.credited },
     settlement: { status: r.settlement.status, transaction: r.settlement.transaction ?? "", block: r.settlement.block ?? 0 },
