@@ -200,6 +200,7 @@ fn capture() -> Capture {
         answered_model: Some("deepseek-chat".to_owned()),
         answered_by: None,
         upstream_receipt: None,
+        reported_cost: None,
         lines: vec![line("prompt", 200), line("cache_read", 1_000), line("completion", 800)],
         list: Pusd::from_pico(1_400_000_000),
         saving: Pusd::from_pico(166_000_000),

@@ -9,11 +9,12 @@ use groat::json::{Limits, Object, Splice};
 use groat::metering::{
     Dialect, Route, SseScanner, StreamMeter, Usage, meter_whole, with_usage_members,
 };
-use groat::money::AssetDecimals;
+use groat::money::{AssetDecimals, Pusd};
 use groat::pricing::{DecimalText, PriceText, bill};
 use groat::protocol::eip3009::Proof;
 use groat::protocol::receipt::{self, ReceiptBody};
 use groat::protocol::signature::{EcdsaSignature, Key};
+use groat::stats::{Observation, Outcome, Priced, Window, Windows};
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use secp256k1::ecdsa as libsecp256k1;
 use std::hint::black_box;
@@ -35,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(request_cases(&gateway));
     cases.extend(answer_cases());
     cases.extend(receipt_cases());
+    cases.extend(seen_cases());
     cases
 }
 
@@ -232,6 +234,44 @@ fn receipt_cases() -> [Case; 2] {
         }),
         case("receipt/verify", move || {
             black_box(receipt::verify(&text).expect("a receipt that holds"));
+        }),
+    ]
+}
+
+/// What a call adds to what can be seen of its endpoint, and what a look at a busy day of it takes.
+fn seen_cases() -> [Case; 2] {
+    const ENDPOINT: u64 = 7;
+    const MINUTE_MS: u64 = 60_000;
+    let start = NOW * 1000;
+    let call = |windows: &Windows, n: u64, now_ms: u64| {
+        let went = Observation {
+            first_token: 0.2 + (n % 97) as f64 / 50.0,
+            whole: 3.0,
+            output: 100 + n % 211,
+            readable: 1_000,
+            read: 960,
+        };
+        let priced = Priced {
+            charged: Pusd::from_pico(7_000_000),
+            listed: Pusd::from_pico(6_900_000),
+        };
+        windows.attempt(ENDPOINT, Outcome::Answered, now_ms);
+        windows.answer(ENDPOINT, Some(&went), priced, now_ms);
+        windows.settled(ENDPOINT, true, now_ms);
+    };
+    let busy = || {
+        let windows = Windows::default();
+        for n in 0..24 * 60 * 10 {
+            call(&windows, n, start + n * MINUTE_MS / 10);
+        }
+        (windows, start + 24 * 60 * MINUTE_MS)
+    };
+    let ((hot, now), (looked, _)) = (busy(), busy());
+    [
+        case("seen/call", move || call(&hot, 5, now)),
+        case("seen/look", move || {
+            let tallies = Window::ALL.map(|window| looked.seen(ENDPOINT, window, now));
+            assert!(tallies.iter().all(|tally| tally.uptime() == Some(10_000)));
         }),
     ]
 }

@@ -9,8 +9,8 @@ use super::sales::app;
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{
-    CallId, ChannelUse, Digest32, Event, Hold, HoldRefused, ReplayKey, RequestHash, SettleWhen,
-    Takes,
+    CallId, CallState, ChannelUse, Digest32, Event, Hold, HoldRefused, OnItsWay, ReplayKey,
+    RequestHash, SettleWhen, Takes,
 };
 use crate::payment::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name, signature};
 use crate::protocol::channel;
@@ -43,12 +43,17 @@ impl Attempt {
             key: self.key,
             call: CallId::from_bytes(rand::random()),
         };
-        if let Err(refusal) = self.hold_and_run(registered.call).await {
-            registered.refuse(refusal);
+        // What it takes to come to a call is gone before that runs: it may be a stream that stays open.
+        match Box::pin(self.begun(registered.call)).await {
+            Ok(Some((task, state, hold))) => task.run(state, hold).await,
+            Ok(None) => {}
+            Err(refusal) => registered.refuse(refusal),
         }
     }
 
-    async fn hold_and_run(self, id: CallId) -> Result<(), Refusal> {
+    /// Authorizes and holds; `None` when its credential bought another attempt's call, whose outcome
+    /// listeners are told.
+    async fn begun(self, id: CallId) -> Result<Option<(Box<Task>, CallState, OnItsWay)>, Refusal> {
         let Self {
             shared,
             running,
@@ -64,7 +69,10 @@ impl Attempt {
             // chain says that the payment is used, and it is the call's own.
             Err(refusal) => {
                 return match bought(&shared, &credential, &replay_key).await {
-                    Some(taken) => follow(&shared, &running, taken, call.request).await,
+                    Some(taken) => {
+                        follow(&shared, &running, taken, call.request).await?;
+                        Ok(None)
+                    }
                     None => Err(refusal),
                 };
             }
@@ -100,7 +108,10 @@ impl Attempt {
             Err(
                 HoldRefused::Taken { call: taken, .. }
                 | HoldRefused::PaymentIdTaken { call: taken, .. },
-            ) => return follow(&shared, &running, taken, call.request).await,
+            ) => {
+                follow(&shared, &running, taken, call.request).await?;
+                return Ok(None);
+            }
             Err(HoldRefused::Channel { unfit, state }) => {
                 let reason = channel::Refused::from(unfit).into();
                 return Err(Refusal::Channel { reason, state });
@@ -111,7 +122,7 @@ impl Attempt {
             }
         };
         running.held(id);
-        let task = Task {
+        let task = Box::new(Task {
             version: credential.version,
             challenge: credential.challenge,
             shared,
@@ -127,9 +138,8 @@ impl Attempt {
             channel: authorized.channel.map(PaidByChannel::held),
             end_waits: authorized.end_waits,
             headers,
-        };
-        task.run(state, hold).await;
-        Ok(())
+        });
+        Ok(Some((task, state, hold)))
     }
 }
 

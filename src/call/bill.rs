@@ -1,12 +1,13 @@
-//! The bill of one call: reported usage priced by the quoted row, or the stated estimate, never
-//! above the ceiling.
+//! The bill of one call: reported usage priced by the quoted row, or the stated estimate, or what the
+//! provider says that the call cost; never above the ceiling.
 
 use super::quote::{Candidate, QuotedCall};
+use super::relay::End;
 use crate::ledger::{Alternative, AnsweredBy, Capture, Digest32, SettleWhen, Takes};
 use crate::metering::{Reading, Usage};
-use crate::money::{AmountError, AssetDecimals, Units};
+use crate::money::{AmountError, AssetDecimals, Pusd, Units};
 use crate::pricing::{self, Bill, Line};
-use crate::stats::Metrics;
+use crate::stats::{Metrics, Priced};
 use serde_json::json;
 
 /// The longest usage object that a receipt carries, in bytes; a longer one is billed all the same.
@@ -22,6 +23,10 @@ pub(super) struct Billing {
     source: &'static str,
     raw_usage: Option<String>,
     answered_model: Option<String>,
+    /// What the provider says that it cost, if that is what is billed.
+    cost: Option<Pusd>,
+    /// What the tokens cost by the row, whatever is billed.
+    listed: Pusd,
     bill: Bill,
     charged: Units,
     over_quote: bool,
@@ -33,13 +38,11 @@ pub(super) struct Billing {
     upstream_receipt: Option<String>,
 }
 
-/// Bills what a reading says at the prices of who answered, after so many tries that came to nothing;
-/// `complete` is false when the answer was cut.
+/// Bills what a reading says at the prices of who answered, after so many tries that came to nothing.
 pub(super) fn bill(
     call: &QuotedCall,
     (by, failed): (&Candidate, usize),
-    reading: &Reading,
-    complete: bool,
+    (reading, end): (&Reading, End),
     decimals: AssetDecimals,
 ) -> Result<Billing, AmountError> {
     let mut flags: Vec<String> = reading.flags.iter().map(wire_name).collect();
@@ -50,21 +53,34 @@ pub(super) fn bill(
     if raw_usage.is_none() && reading.raw_usage.is_some() {
         flags.push("raw_usage_too_long".to_owned());
     }
-    if !complete {
-        flags.push("upstream_cut".to_owned());
+    match end {
+        End::Whole => {}
+        End::Cut => flags.push("upstream_cut".to_owned()),
+        End::Abandoned => flags.push("abandoned".to_owned()),
     }
     if failed > 0 {
         flags.push("failed_over".to_owned());
     }
     let estimate = pricing::estimate_usage(call.prompt_bytes, reading.text_bytes, &by.quote);
     let (usage, source) = match &reading.usage {
-        Ok(usage) => reported(*usage, &estimate, complete),
+        Ok(usage) => reported(*usage, &estimate, end),
         Err(fault) => {
             flags.push(format!("usage_{}", wire_name(fault)));
             (estimate, "estimated")
         }
     };
-    let bill = pricing::bill(&by.endpoint.model.price, &usage, call.markup_bps)?;
+    let mut bill = pricing::bill(&by.endpoint.model.price, &usage, call.markup_bps)?;
+    let listed = bill.subtotal;
+    let mut cost = None;
+    if by.endpoint.upstream.bill_reported_cost && end == End::Whole {
+        match reported_cost(reading, &bill, &usage) {
+            Ok(reported) => {
+                bill = bill.at_cost(reported, call.markup_bps)?;
+                cost = Some(reported);
+            }
+            Err(why) => flags.push(why.to_owned()),
+        }
+    }
     let due = bill.total.to_units_ceil(decimals)?;
     Ok(Billing {
         usage,
@@ -74,6 +90,8 @@ pub(super) fn bill(
             .model
             .as_ref()
             .map(|model| model.chars().take(MODEL_CHARS_MAX).collect()),
+        cost,
+        listed,
         charged: due.min(call.ceiling),
         over_quote: due > call.ceiling,
         bill,
@@ -101,17 +119,27 @@ pub(super) fn alternatives(call: &QuotedCall) -> Vec<Alternative> {
     others.collect()
 }
 
-/// The provider's counts; of a cut answer they may be from before its end, so what was delivered
+/// The provider's counts; of an answer that is not whole they may be from before its end, so what was delivered
 /// counts when it is more.
-fn reported(usage: Usage, estimate: &Usage, complete: bool) -> (Usage, &'static str) {
+fn reported(usage: Usage, estimate: &Usage, end: End) -> (Usage, &'static str) {
     let missing = estimate
         .output
         .saturating_sub(usage.output_total().unwrap_or(u64::MAX));
-    if complete || missing == 0 {
+    if end == End::Whole || missing == 0 {
         return (usage, "reported");
     }
     let output = usage.output.saturating_add(missing);
     (Usage { output, ..usage }, "estimated")
+}
+
+/// What the provider says that a whole answer cost; the flag that says why not, where that is not billed. What
+/// it says of an answer that is not whole may be from before its end.
+fn reported_cost(reading: &Reading, by_row: &Bill, usage: &Usage) -> Result<Pusd, &'static str> {
+    let cost = reading.upstream_cost.ok_or("cost_missing")?;
+    match by_row.believes(cost, usage.output_total().unwrap_or(u64::MAX)) {
+        true => Ok(cost),
+        false => Err("cost_unbelievable"),
+    }
 }
 
 /// The name an enum has on the wire.
@@ -146,6 +174,7 @@ impl Billing {
             answered_model: self.answered_model.clone(),
             answered_by: self.answered_by.clone(),
             upstream_receipt: self.upstream_receipt.clone(),
+            reported_cost: self.cost,
             lines: self.bill.lines.iter().map(|line| json!(line)).collect(),
             list: self.bill.list,
             saving: self.bill.cache_saving,
@@ -154,6 +183,14 @@ impl Billing {
             credited: moved.minus(self.charged).unwrap_or(Units::ZERO),
             flags: self.flags.clone(),
             at_ms,
+        }
+    }
+
+    /// What was charged, beside what the endpoint's price row makes of it.
+    pub(super) fn priced(&self, decimals: AssetDecimals) -> Priced {
+        Priced {
+            charged: Pusd::from_units_floor(self.charged, decimals).unwrap_or_default(),
+            listed: self.listed,
         }
     }
 
@@ -183,7 +220,7 @@ impl Billing {
         let completion = self.part(&["output", "reasoning"]);
         let details = format!(
             r#"{{"upstream_inference_cost":{},"upstream_inference_prompt_cost":{prompt},"upstream_inference_completions_cost":{completion},"cache_discount":{}}}"#,
-            self.bill.total.usd_text(),
+            self.cost.unwrap_or(self.bill.total).usd_text(),
             self.bill.cache_saving.usd_text(),
         );
         let receipt = self.receipt.as_deref().unwrap_or("null");
@@ -204,7 +241,7 @@ impl Billing {
         let sum = amounts.fold(0u128, |sum, line| {
             sum.saturating_add(line.amount_pusd.pico())
         });
-        crate::money::Pusd::from_pico(sum).usd_text()
+        Pusd::from_pico(sum).usd_text()
     }
 
     pub(super) fn count(&self, metrics: &Metrics, call: &QuotedCall) {

@@ -7,6 +7,7 @@ use super::heading::Heading;
 use super::known::Known;
 use super::plan::Answered;
 use super::refusal::Refusal;
+use super::relay::End;
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
@@ -32,14 +33,14 @@ impl Task {
         &self,
         known: &mut Known,
         begun: &Begun<'_>,
-        (reading, complete): (&crate::metering::Reading, bool),
+        (reading, end): (&crate::metering::Reading, End),
         heading: &Heading,
         rest: &(impl Fn(&Billing) -> Vec<u8> + Sync),
     ) -> Result<Captured, Refusal> {
         let by = (begun.by, begun.failed);
-        let believed = begun.believed(reading, complete);
+        let believed = begun.believed(reading, end == End::Whole);
         let reading = &believed.reading;
-        let billing = bill::bill(&self.call, by, reading, complete, self.shared.decimals);
+        let billing = bill::bill(&self.call, by, (reading, end), self.shared.decimals);
         let billing = billing.map(|billing| billing.bought(believed.receipt, believed.flag));
         let billing = billing.map_err(|error| {
             tracing::error!(call = %self.id, %error, "the bill could not be computed");
@@ -69,7 +70,8 @@ impl Task {
         billing.count(&self.shared.metrics, &self.call);
         let answered = Answered {
             usage: billing.usage(),
-            complete,
+            complete: end == End::Whole,
+            priced: billing.priced(self.shared.decimals),
             first_token: match self.call.stream {
                 true => begun.first_token,
                 // Of an answer in one piece nobody sees the first token.

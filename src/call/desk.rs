@@ -19,12 +19,13 @@ use crate::payment::{Rails, Settlements};
 use crate::protocol::channel::Rule;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::x402::{Credential, SettleResponse};
-use crate::stats::Metrics;
+use crate::router::Endpoint;
+use crate::stats::{Metrics, Windows};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,6 +81,7 @@ pub(super) struct Shared {
     pub(super) routing: Routing,
     pub(super) decimals: AssetDecimals,
     pub(super) answer_bytes_max: usize,
+    pub(super) abandon_after: Duration,
     pub(super) tasks: TaskTracker,
     answer_ttl_ms: u64,
     calls_max: usize,
@@ -88,7 +90,7 @@ pub(super) struct Shared {
     registry: Mutex<Registry>,
     /// Places for calls that cost nothing.
     free_calls: Arc<Semaphore>,
-    closing: CancellationToken,
+    pub(super) closing: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +105,7 @@ impl Desk {
         let decimals = config.asset.decimals;
         let secret = config.payment.receipt_key.reveal();
         let shared = Shared {
-            routing: Routing::remembered(&parts.ledger, secret),
+            routing: Routing::remembered(&parts.ledger, secret, now_ms()),
             ledger: parts.ledger,
             rails: parts.rails,
             settlements: parts.settlements,
@@ -111,6 +113,7 @@ impl Desk {
             metrics: parts.metrics,
             decimals,
             answer_bytes_max: config.gateway.answer_bytes_max,
+            abandon_after: config.gateway.abandon_after,
             answer_ttl_ms: millis(config.gateway.answer_ttl),
             calls_max: config.gateway.calls_max,
             terms: Terms::new(&config.payment, decimals),
@@ -144,6 +147,18 @@ impl Desk {
     /// The rails that payments come by.
     pub fn rails(&self) -> &Rails {
         &self.shared.rails
+    }
+
+    /// What calls showed of each endpoint lately.
+    pub fn windows(&self) -> &Windows {
+        &self.shared.routing.windows
+    }
+
+    /// Whether an endpoint is asked at present: not while it is left alone on every account.
+    pub fn is_asked(&self, endpoint: &Endpoint) -> bool {
+        let (health, now) = (&self.shared.routing.health, Instant::now());
+        let mut accounts = endpoint.upstream.accounts.iter();
+        accounts.any(|account| health.is_good(endpoint, account, now))
     }
 
     /// Takes a paid request: joins the call that this credential already bought, or starts one.

@@ -5,11 +5,11 @@ use super::limit::Limit;
 use super::plan::{Plan, Try};
 use super::quote::{Candidate, QuotedCall};
 use super::relay::StreamRelay;
-use super::routing::Routing;
+use super::routing::{Routing, outcome};
 use crate::config::Affinity;
 use crate::metering::{Dialect, Reading, meter_whole};
 use crate::router::{Account, Busy, Fault, Purchase, Receipted, UpstreamAnswer, UpstreamFailure};
-use crate::stats::Metrics;
+use crate::stats::{Metrics, Outcome};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderValue};
@@ -161,6 +161,7 @@ impl<'a> Forward<'a> {
                     }) => {
                         if matches!(answer, Answer::Whole(_)) {
                             self.routing.health.worked(&by.endpoint, account);
+                            self.routing.tried(&by.endpoint, Outcome::Answered);
                         }
                         let begun = Begun {
                             by,
@@ -183,6 +184,7 @@ impl<'a> Forward<'a> {
                 self.routing
                     .health
                     .failed(endpoint, account, &failure, Instant::now());
+                self.routing.tried(endpoint, outcome(&failure));
                 attempts.push(Tried::at(by, &failure));
                 let fault = failure.fault();
                 if let Some(wait) = passing(&failure) {

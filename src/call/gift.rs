@@ -77,7 +77,7 @@ impl Gift {
             Refusal::LedgerUnavailable
         })?;
         running.held(id);
-        let task = Task {
+        let task = Box::new(Task {
             shared,
             running,
             id,
@@ -93,7 +93,7 @@ impl Gift {
             version: Version::V2,
             challenge: None,
             headers,
-        };
+        });
         task.run(state, hold).await;
         drop(place);
         Ok(())

@@ -8,7 +8,7 @@ use crate::router::{
     Account, Choice, Conversation, Outlook, Pin, WHOLE, Warmth, conversation_cost, drawn,
     list_cost, misses, next_call, ranked,
 };
-use crate::stats::{Measured, Observation};
+use crate::stats::{Measured, Observation, Priced};
 use std::time::{Duration, Instant};
 
 /// What is expected of a call of which nothing is known.
@@ -96,19 +96,15 @@ impl Plan {
     fn choice(&self, routing: &Routing, by: &Candidate, good: impl Fn(&Account) -> bool) -> Choice {
         let endpoint = &by.endpoint;
         let row = &endpoint.model.price;
-        let (latency, throughput, misses, quality) =
-            routing.measured.look(endpoint.id, |known: &Measured| {
-                (
-                    known.first_token.quantile(0.5),
-                    known.speed.quantile(0.5),
-                    misses(
-                        &by.wanted,
-                        |q| known.first_token.quantile(q),
-                        |q| known.speed.quantile(q),
-                    ),
-                    known.cache_quality(),
-                )
-            });
+        let (latency, throughput) = routing.measured.medians(endpoint.id);
+        let (misses, quality) = routing.measured.look(endpoint.id, |known: &Measured| {
+            let misses = misses(
+                &by.wanted,
+                |q| known.first_token.quantile(q),
+                |q| known.speed.quantile(q),
+            );
+            (misses, known.cache_quality())
+        });
         let warm = self.is_warm(by);
         let expected = conversation_cost(row, &self.outlook, Warmth { warm, quality });
         let stays = expected.saturating_mul(u128::from(WHOLE.saturating_sub(STAY_UNLESS)));
@@ -156,9 +152,13 @@ impl Plan {
             readable: again.map_or(0, |pin| pin.prompt.min(prompt)),
             read: usage.cache_read,
         };
-        if answer.complete {
-            routing.measured.observe(endpoint.id, &observation, now_ms);
+        let complete = answer.complete.then_some(&observation);
+        if let Some(observation) = complete {
+            routing.measured.observe(endpoint.id, observation, now_ms);
         }
+        routing
+            .windows
+            .answer(endpoint.id, complete, answer.priced, now_ms);
         let ttl = u64::try_from(endpoint.upstream.cache_ttl.as_millis()).unwrap_or(u64::MAX);
         let pin = Pin {
             endpoint: endpoint.id,
@@ -229,6 +229,7 @@ fn repeated_bytes(body: &[u8]) -> u64 {
 pub(super) struct Answered {
     pub(super) usage: Usage,
     pub(super) complete: bool,
+    pub(super) priced: Priced,
     /// From the try that worked to its first token, and to its end.
     pub(super) first_token: Duration,
     pub(super) whole: Duration,

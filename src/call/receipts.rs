@@ -116,6 +116,7 @@ fn body(state: &CallState, at_ms: u64) -> Option<ReceiptBody> {
             Some(text) => Some(serde_json::from_str(text).ok()?),
             None => None,
         },
+        reported_cost_pusd: capture.and_then(|capture| capture.reported_cost),
         lines: Vec::new(),
         markup_bps: hold.markup_bps,
         list_pusd: Pusd::ZERO,

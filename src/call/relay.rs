@@ -1,11 +1,13 @@
 //! What happens to an event stream on its way down: usage is read, and the event that carries it
 //! waits for the bill. Pure: bytes in, bytes out.
 
+use super::routing::outcome;
 use crate::json::{JsonError, Limits, Object, Splice};
 use crate::metering::{
     Dialect, Reading, Route, Seen, SseEvent, SseScanner, StreamMeter, UsageFlag, with_usage_members,
 };
 use crate::router::UpstreamFailure;
+use crate::stats::Outcome;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -30,6 +32,18 @@ pub(super) struct StreamRelay {
     failed: bool,
     over: bool,
     cut: Option<UpstreamFailure>,
+    abandoned: bool,
+}
+
+/// What became of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The provider ended it itself, and well.
+    Whole,
+    /// It broke off.
+    Cut,
+    /// It was cancelled: nobody listened any more.
+    Abandoned,
 }
 
 /// How a stream ended, with the bytes that go out once the bill is known.
@@ -38,8 +52,8 @@ pub(super) struct Ending {
     route: Route,
     /// What the provider said it used.
     pub(super) reading: Reading,
-    /// Whether the provider ended the stream itself, and well.
-    pub(super) complete: bool,
+    /// What became of it.
+    pub(super) end: End,
     failed: bool,
     cut: Option<UpstreamFailure>,
     usage_event: Option<SseEvent>,
@@ -67,7 +81,13 @@ impl StreamRelay {
             failed: false,
             over: false,
             cut: None,
+            abandoned: false,
         }
+    }
+
+    /// Ends the stream as one that nobody listens to.
+    pub(super) fn abandon(&mut self) {
+        (self.over, self.abandoned) = (true, true);
     }
 
     /// Takes the next piece of the upstream's stream, or its end.
@@ -116,10 +136,16 @@ impl StreamRelay {
     pub(super) fn finish(self) -> Ending {
         let reading = self.meter.reading();
         let unfinished = reading.flags.contains(&UsageFlag::Unfinished);
+        // Of one that was cancelled the usage may be missing still when it has said that it is finished.
+        let finished = self.done || (!unfinished && !self.abandoned);
         Ending {
             route: self.route,
             reading,
-            complete: (self.done || !unfinished) && !self.failed && self.cut.is_none(),
+            end: match finished && !self.failed && self.cut.is_none() {
+                true => End::Whole,
+                false if self.abandoned => End::Abandoned,
+                false => End::Cut,
+            },
             failed: self.failed,
             cut: self.cut,
             usage_event: self.held,
@@ -168,11 +194,21 @@ impl StreamRelay {
 }
 
 impl Ending {
+    /// What it says of the endpoint.
+    pub(super) fn outcome(&self) -> Outcome {
+        match (self.end, &self.cut) {
+            (End::Whole, _) => Outcome::Answered,
+            (End::Abandoned, _) => Outcome::LeftOut,
+            (End::Cut, Some(failure)) => outcome(failure),
+            (End::Cut, None) => Outcome::Failed,
+        }
+    }
+
     /// The last bytes of the stream: why it was cut if it was, the usage that the caller sees with
     /// `members` spliced into it, and the provider's own end.
     pub(super) fn bytes(&self, members: &[(&str, String)]) -> Vec<u8> {
         let mut out = Vec::new();
-        if !self.complete && !self.failed {
+        if self.end != End::Whole && !self.failed {
             out.extend_from_slice(&self.cut_event());
         }
         if let Some(event) = &self.usage_event {
@@ -182,17 +218,21 @@ impl Ending {
         out
     }
 
-    /// The event that tells a caller that its stream was cut: what was delivered is billed.
+    /// The event that tells a caller that its stream is not whole: what was delivered is billed.
     fn cut_event(&self) -> Vec<u8> {
-        let why = self.cut.as_ref().map_or_else(
-            || "the upstream ended its stream without finishing".to_owned(),
-            ToString::to_string,
-        );
-        let message = format!("{why}; what was delivered is billed");
-        let code = match self.cut {
-            Some(UpstreamFailure::Ended(_)) => "out_of_time",
-            _ => "upstream_cut",
+        let (code, why) = match &self.cut {
+            _ if self.end == End::Abandoned => (
+                "abandoned",
+                "nobody listened any more, so the answer was cancelled".to_owned(),
+            ),
+            Some(ended @ UpstreamFailure::Ended(_)) => ("out_of_time", ended.to_string()),
+            Some(failure) => ("upstream_cut", failure.to_string()),
+            None => (
+                "upstream_cut",
+                "the upstream ended its stream without finishing".to_owned(),
+            ),
         };
+        let message = format!("{why}; what was delivered is billed");
         error_event(self.route, code, &message)
     }
 }

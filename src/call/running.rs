@@ -1,9 +1,12 @@
-//! A running call's output, which any number of connections may listen to and none can stop.
+//! A running call's output, which any number of connections may listen to. None of them can stop it; that
+//! nobody is left is told to the call's task.
 
 use super::{CallId, Refusal};
 use bytes::Bytes;
 use http::HeaderMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The first thing a listener learns.
@@ -21,6 +24,8 @@ pub(super) struct Running {
     call: OnceLock<CallId>,
     progress: watch::Sender<Progress>,
     chunks: Mutex<Vec<Bytes>>,
+    /// How often somebody began to listen.
+    listened: AtomicU64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -37,6 +42,7 @@ impl Running {
             call: OnceLock::new(),
             progress: watch::Sender::new(Progress::default()),
             chunks: Mutex::default(),
+            listened: AtomicU64::new(0),
         })
     }
 
@@ -47,10 +53,26 @@ impl Running {
     }
 
     pub(super) fn listen(self: &Arc<Self>) -> Listener {
-        Listener {
+        let listener = Listener {
             progress: self.progress.subscribe(),
             running: Arc::clone(self),
             next: 0,
+        };
+        // After the subscription: who counts it has come.
+        self.listened.fetch_add(1, Ordering::Relaxed);
+        listener
+    }
+
+    /// Waits until nobody has listened for this long.
+    pub(super) async fn abandoned(&self, for_so_long: Duration) {
+        loop {
+            let before = self.listened.load(Ordering::Relaxed);
+            self.progress.closed().await;
+            tokio::time::sleep(for_so_long).await;
+            let nobody_came = self.listened.load(Ordering::Relaxed) == before;
+            if nobody_came && self.progress.is_closed() {
+                return;
+            }
         }
     }
 
@@ -128,7 +150,7 @@ impl Listener {
 
     /// Waits for the head; `None` when only the settlement is missing for longer than `patience`. The
     /// answer itself may take its time.
-    pub async fn head(&mut self, patience: std::time::Duration) -> Option<Head> {
+    pub async fn head(&mut self, patience: Duration) -> Option<Head> {
         loop {
             let begun = |progress: &Progress| progress.head.is_some() || progress.settling;
             let progress = self.progress.wait_for(begun).await.ok()?.clone();

@@ -7,8 +7,9 @@ use super::heading::{ByChannel, Heading};
 use super::known::Known;
 use super::limit::Limit;
 use super::plan::Plan;
-use super::quote::QuotedCall;
+use super::quote::{Candidate, QuotedCall};
 use super::refusal::Refusal;
+use super::relay::End;
 use super::running::{Head, Running};
 use crate::clock::now_ms;
 use crate::failpoint::{Failpoint, pass};
@@ -57,7 +58,7 @@ type Ended = Result<&'static str, Refusal>;
 
 impl Task {
     /// Runs the call to its end; whatever happens, listeners learn it.
-    pub(super) async fn run(self, held: CallState, hold: OnItsWay) {
+    pub(super) async fn run(self: Box<Self>, held: CallState, hold: OnItsWay) {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.call_begun();
         let model = self.call.model.id.clone();
@@ -105,14 +106,14 @@ impl Task {
                 None => Ok(()),
             }
         };
-        let begun = async {
+        let begun = Box::pin(async {
             pass(Failpoint::Forward);
             Ok(forward.begun().await)
-        };
+        });
         let ((), begun) = futures::future::try_join(durable, begun).await?;
         let (begun, answer) = match begun {
             Ok(begun) => begun,
-            Err(unanswered) => return self.void(known, unanswered).await,
+            Err(unanswered) => return Box::pin(self.void(known, unanswered)).await,
         };
         self.answered(&mut known).await?;
         match answer {
@@ -153,7 +154,9 @@ impl Task {
         answer: Whole,
         early: Option<Settlement>,
     ) -> Ended {
-        let settlement = self.settlement_on_first_byte(&mut known, early).await?;
+        let settlement = self
+            .settlement_on_first_byte(&mut known, &begun, early)
+            .await?;
         let heading = self.heading(begun.headers.clone(), settlement.as_ref());
         begun.close(&answer.reading).await;
         let body = answer.body;
@@ -164,14 +167,13 @@ impl Task {
             });
             told.map_or_else(|| body.clone(), String::into_bytes)
         };
-        let reading = (&answer.reading, true);
-        let captured = self
-            .capture(&mut known, &begun, reading, &heading, &told)
-            .await?;
+        let reading = (&answer.reading, End::Whole);
+        let captured = self.capture(&mut known, &begun, reading, &heading, &told);
+        let captured = Box::pin(captured).await?;
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
         self.running.answer(headers, captured.rest, !self.end_waits);
-        self.close(captured.charged).await
+        self.close(begun.by, captured.charged).await
     }
 
     async fn pass_stream(
@@ -187,7 +189,7 @@ impl Task {
         } = answer;
         // The settlement runs while the upstream keeps talking; nothing leaves before it is in.
         let settlement = {
-            let settling = self.settlement_on_first_byte(&mut known, early);
+            let settling = self.settlement_on_first_byte(&mut known, &begun, early);
             tokio::pin!(settling);
             loop {
                 tokio::select! {
@@ -203,8 +205,14 @@ impl Task {
             heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
             self.push(relay.ready());
         }
+        let abandoned = self.abandoned(begun.by);
+        tokio::pin!(abandoned);
         while !relay.over() {
-            relay.take(limit.next(&mut upstream).await);
+            tokio::select! {
+                biased;
+                () = &mut abandoned => relay.abandon(),
+                next = limit.next(&mut upstream) => relay.take(next),
+            }
             if !waits {
                 self.push(relay.ready());
             }
@@ -216,20 +224,29 @@ impl Task {
         begun.close(&ending.reading).await;
         let health = &self.shared.routing.health;
         let (endpoint, account) = (&begun.by.endpoint, begun.account);
-        match ending.complete {
-            true => health.worked(endpoint, account),
-            false => health.cut(endpoint, account, Instant::now()),
+        match ending.end {
+            End::Whole | End::Abandoned => health.worked(endpoint, account),
+            End::Cut => health.cut(endpoint, account, Instant::now()),
         }
+        self.shared.routing.tried(endpoint, ending.outcome());
         let rest = |billing: &Billing| [&*kept, &*ending.bytes(&billing.members())].concat();
-        let reading = (&ending.reading, ending.complete);
-        let captured = self
-            .capture(&mut known, &begun, reading, &heading, &rest)
-            .await?;
+        let reading = (&ending.reading, ending.end);
+        let captured = self.capture(&mut known, &begun, reading, &heading, &rest);
+        let captured = Box::pin(captured).await?;
         if waits {
             self.begin(&heading, captured.books.as_ref());
         }
         self.running.push(captured.rest);
-        self.close(captured.charged).await
+        self.close(begun.by, captured.charged).await
+    }
+
+    /// Waits until an answer that has begun need not go on: nobody listens to it any more, and what it costs
+    /// so far is known. Any other is heard to its end, which says what it costs.
+    async fn abandoned(&self, by: &Candidate) {
+        match by.endpoint.model.cancel_abandoned {
+            true => self.running.abandoned(self.shared.abandon_after).await,
+            false => std::future::pending().await,
+        }
     }
 
     /// Whether the headers must say what this very call was charged, so that they wait for its end: by
@@ -260,12 +277,17 @@ impl Task {
     async fn settlement_on_first_byte(
         &self,
         known: &mut Known,
+        begun: &Begun<'_>,
         early: Option<Settlement>,
     ) -> Result<Option<Settlement>, Refusal> {
+        let (routing, endpoint) = (&self.shared.routing, &begun.by.endpoint);
         if early.is_some() || self.settle_when != SettleWhen::OnFirstByte {
+            routing.settled(endpoint, early.as_ref());
             return Ok(early);
         }
-        match self.settle_awaited().await {
+        let settlement = self.settle_awaited().await;
+        routing.settled(endpoint, Some(&settlement));
+        match settlement {
             Settlement::Failed { reason } => Err(self.settlement_failed(known, reason).await),
             settled @ Settlement::Confirmed { .. } => Ok(Some(settled)),
         }
@@ -274,7 +296,7 @@ impl Task {
     /// Settles while listeners wait for nothing else.
     async fn settle_awaited(&self) -> Settlement {
         self.running.settling(true);
-        let settlement = self.settle().await;
+        let settlement = Box::pin(self.settle()).await;
         self.running.settling(false);
         settlement
     }
@@ -300,12 +322,18 @@ impl Task {
     }
 
     /// Settles what is still owed.
-    async fn close(&self, charged: Units) -> Ended {
+    async fn close(&self, by: &Candidate, charged: Units) -> Ended {
         if !self.end_waits {
             self.running.finish();
         }
         let due = self.settle_when == SettleWhen::After && !charged.is_zero();
-        let unpaid = due && matches!(self.settle().await, Settlement::Failed { .. });
+        let settlement = match due {
+            true => Some(Box::pin(self.settle()).await),
+            false => None,
+        };
+        let routing = &self.shared.routing;
+        routing.settled(&by.endpoint, settlement.as_ref());
+        let unpaid = matches!(settlement, Some(Settlement::Failed { .. }));
         self.running.finish();
         Ok(if unpaid { "unpaid" } else { "captured" })
     }

@@ -24,6 +24,13 @@ pub(super) fn print_bill(receipt: &ReceiptBody) {
             line.amount_pusd.usd_text()
         );
     }
+    if let Some(cost) = receipt.reported_cost_pusd {
+        println!(
+            "  {:<16} {:>42} USD, billed in place of these",
+            "provider's price",
+            cost.usd_text()
+        );
+    }
     if receipt.markup_bps > 0 {
         println!("  {:<16} {} basis points", "markup", receipt.markup_bps);
     }

@@ -17,7 +17,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let models = config
         .upstreams
         .iter()
-        .map(|upstream| upstream.models.len());
+        .map(|upstream| upstream.models.len() + upstream.unpriced.len());
     println!(
         "{} is good: {} models at {} upstreams",
         args.config.display(),

@@ -2,7 +2,7 @@
 
 use super::{Failure, checks};
 use crate::buying;
-use crate::call::{Desk, DeskParts, PriceBook, Receipts};
+use crate::call::{Desk, DeskParts, Listings, PriceBook, Receipts};
 use crate::chain::{LanePolicy, Relayer, Rpc};
 use crate::config::{Config, Secret};
 use crate::gateway::{App, serve};
@@ -21,6 +21,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+/// How long a start waits for the catalogues of models whose prices were never read.
+const CATALOGUES_MAX: Duration = Duration::from_secs(10);
+
 /// A gateway that answers.
 pub(super) struct Gateway {
     /// Where it listens.
@@ -28,6 +31,8 @@ pub(super) struct Gateway {
     /// The address that signs its receipts.
     pub(super) receipt_signer: alloy::primitives::Address,
     desk: Desk,
+    /// What upstreams say of prices themselves.
+    listings: Arc<Listings>,
     /// Looks after channels until this is dropped.
     keeper: Keeper,
     ledger: Ledger,
@@ -53,8 +58,16 @@ impl Gateway {
         let (ledger, open) = open_ledger(config)?;
         let metrics = Arc::new(Metrics::default());
         let buyers = buying::buyers(config, &ledger, &metrics).map_err(Failure::other)?;
+        let listings = Arc::new(Listings::remembered(&ledger, &config.upstreams));
+        if !listings.lacking().is_empty() {
+            // What cannot be read in this time comes later; all else is sold meanwhile.
+            let _ = tokio::time::timeout(CATALOGUES_MAX, listings.read()).await;
+            for model in listings.lacking() {
+                tracing::error!(model, "no price of it could be read, so it is not there");
+            }
+        }
         let prices = PriceBook::open(
-            &config.upstreams,
+            &listings.priced(),
             buyers,
             config.payment.quote_grace,
             &config.gateway.data_dir,
@@ -133,6 +146,7 @@ impl Gateway {
         };
         let desk = Desk::new(config, prices, parts);
         desk.keep_books(settled);
+        desk.keep_prices(Arc::clone(&listings), config.gateway.catalogue_every);
         settlements.resume_batches(&open).await;
         desk.rails().resume_sponsoring(&open.operations);
         let (operations, settled) = (open.operations.clone(), open.settled_operations.clone());
@@ -157,6 +171,7 @@ impl Gateway {
             address,
             receipt_signer,
             desk,
+            listings,
             keeper,
             ledger,
             drain: config.gateway.drain,
@@ -167,9 +182,10 @@ impl Gateway {
 
     /// Puts the prices of a configuration that was read anew in force.
     pub(super) fn reprice(&self, config: &Config) -> Result<(), Failure> {
+        self.listings.configure(&config.upstreams);
         self.desk
             .prices()
-            .reprice(&config.upstreams)
+            .reprice(&self.listings.priced())
             .map_err(|error| no_client(&error))
     }
 

@@ -3,6 +3,7 @@
 //! Reading opens no port and starts nothing, so that `groat check` can say what is wrong safely.
 
 mod affinity;
+mod card;
 mod merge;
 mod pay;
 mod rails;
@@ -11,9 +12,11 @@ mod remarks;
 mod secret;
 mod sections;
 mod template;
+mod unpriced;
 mod upstream;
 
 pub use affinity::Affinity;
+pub use card::{ModelCard, ProviderCard};
 pub use merge::overlay;
 pub use pay::{PayConfig, PayProtocol};
 pub use rails::{
@@ -22,6 +25,7 @@ pub use rails::{
 pub use reader::{Environment, Mistake};
 pub use secret::Secret;
 pub use sections::{AssetConfig, ChainConfig, GatewayConfig, PaymentConfig};
+pub use unpriced::UnpricedModel;
 #[cfg(test)]
 pub(crate) use upstream::upstreams_of;
 pub use upstream::{ModelConfig, QUANTIZATIONS, UpstreamConfig, UpstreamKey};

@@ -80,6 +80,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The table as it was written.
+    pub(super) fn copied(&self) -> Table {
+        self.table.clone()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

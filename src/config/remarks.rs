@@ -28,6 +28,16 @@ impl Config {
                 .iter()
                 .filter_map(|upstream| upstream.pay_remark()),
         );
+        for model in self
+            .upstreams
+            .iter()
+            .flat_map(|upstream| &upstream.unpriced)
+        {
+            remarks.push(format!(
+                "{}: its price is that of its upstream's catalogue, and until that is read it is not there",
+                model.id
+            ));
+        }
         remarks.extend(self.lives());
         remarks
     }

@@ -33,6 +33,10 @@ pub struct GatewayConfig {
     pub answer_ttl: Duration,
     /// The largest answer passed on, in bytes.
     pub answer_bytes_max: usize,
+    /// How long nobody may listen to a stream before it is cancelled, at upstreams where that is right.
+    pub abandon_after: Duration,
+    /// How often the catalogues of upstreams are read.
+    pub catalogue_every: Duration,
 }
 
 impl GatewayConfig {
@@ -56,6 +60,16 @@ impl GatewayConfig {
             admin_token: r.secret("admin_token"),
             answer_ttl: Duration::from_secs(r.number("answer_ttl_seconds", 600, 0..=86_400)),
             answer_bytes_max: size(r.number("answer_bytes_max", 16 << 20, 1024..=256 << 20)),
+            abandon_after: Duration::from_millis(r.number(
+                "abandon_after_ms",
+                10_000,
+                0..=3_600_000,
+            )),
+            catalogue_every: Duration::from_millis(r.number(
+                "catalogue_every_ms",
+                300_000,
+                50..=86_400_000,
+            )),
         };
         mistakes.extend(r.finish());
         config

@@ -124,6 +124,32 @@ routes = ["messages"]"#,
 }
 
 #[test]
+fn a_model_says_itself_whether_it_is_cancelled_or_else_its_upstream_or_its_template_does() {
+    let price = "price = { prompt = \"1\", completion = \"2\" }";
+    let model =
+        |id: u8, lines: &str| format!("[[upstream.model]]\nid = \"m{id}\"\n{lines}\n{price}\n");
+    for (upstream, of_itself) in [
+        ("template = \"deepseek\"", true),
+        ("template = \"deepseek\"\ncancel_abandoned = false", false),
+        ("template = \"openai\"", false),
+        ("template = \"groq\"", false),
+        ("template = \"openrouter\"", false),
+        ("name = \"x\"\nbase_url = \"http://x\"", false),
+    ] {
+        let models = [
+            model(1, ""),
+            model(2, "cancel_abandoned = true"),
+            model(3, "cancel_abandoned = false"),
+        ];
+        let config = with_upstreams(&format!("[[upstream]]\n{upstream}\n{}", models.concat()));
+        let config = config.unwrap_or_else(|error| panic!("{upstream}: {error}"));
+        let models = &config.upstreams.first().expect("an upstream").models;
+        let cancelled: Vec<bool> = models.iter().map(|model| model.cancel_abandoned).collect();
+        assert_eq!(cancelled, [of_itself, true, false], "{upstream}");
+    }
+}
+
+#[test]
 fn mistakes_in_routes_and_templates_are_named() {
     let upstream = |lines: &str, model: &str| {
         let text = format!(
@@ -140,6 +166,11 @@ fn mistakes_in_routes_and_templates_are_named() {
         assert_eq!(paths, [path], "{lines} {model}");
     };
     expect("template = \"nobody\"", price, "upstream[0].template");
+    expect(
+        "template = \"deepseek\"\nbill_reported_cost = true",
+        price,
+        "upstream[0].bill_reported_cost",
+    );
     expect("routes = [\"voice\"]", price, "upstream[0].routes");
     expect("routes = []", price, "upstream[0].routes");
     expect(
@@ -158,4 +189,46 @@ fn mistakes_in_routes_and_templates_are_named() {
         "litellm = \"nobody/nothing\"",
         "upstream[0].model[0].litellm",
     );
+}
+
+#[test]
+fn what_is_told_of_models_and_providers_is_checked_and_kept() {
+    let entry = |upstream: &str, model: &str| {
+        with_upstreams(&format!(
+            "[[upstream]]\ntemplate = \"deepseek\"\n{upstream}\n[[upstream.model]]\nid = \"m\"\nprice = {{ prompt = \"1\", completion = \"2\" }}\n{model}"
+        ))
+    };
+    let config = entry(
+        "headquarters = \"CN\"\nprivacy_policy_url = \"https://example.com/privacy\"",
+        "name = \"M\"\ncreated = 1735171200\ninput_modalities = [\"text\", \"image\"]",
+    );
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let upstream = config.upstreams.first().expect("an upstream");
+    assert_eq!(upstream.card.headquarters.as_deref(), Some("CN"));
+    let model = upstream.models.first().expect("a model");
+    assert_eq!(
+        model.card,
+        ModelCard {
+            name: Some("M".to_owned()),
+            created: Some(1_735_171_200),
+            input_modalities: vec!["text".to_owned(), "image".to_owned()],
+            ..ModelCard::default()
+        }
+    );
+    let wrong = entry(
+        "datacenters = [\"Germany\"]\nstatus_page_url = \"nowhere\"",
+        "output_modalities = [\"smell\"]\ncreated = \"yesterday\"",
+    );
+    let Err(ConfigError::Mistakes(mistakes)) = wrong else {
+        panic!("it was taken: {wrong:?}");
+    };
+    let paths: Vec<&str> = mistakes.iter().map(|m| m.path.as_str()).collect();
+    for path in [
+        "upstream[0].datacenters",
+        "upstream[0].status_page_url",
+        "upstream[0].model[0].output_modalities",
+        "upstream[0].model[0].created",
+    ] {
+        assert!(paths.contains(&path), "{path} is not among {paths:?}");
+    }
 }

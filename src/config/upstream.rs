@@ -2,10 +2,11 @@
 
 use super::Secret;
 use super::affinity::{Affinity, cache_ttl};
+use super::card::{ModelCard, ProviderCard};
 use super::pay::PayConfig;
 use super::reader::{Mistake, Reader};
 use super::sections::http_url;
-use super::template;
+use super::{UnpricedModel, template};
 use crate::metering::{Dialect, Route};
 use crate::pricing::litellm::{self, ImportedRow};
 use crate::pricing::{PriceRow, PriceText, Tokenizer, lint};
@@ -34,6 +35,8 @@ pub struct UpstreamConfig {
     pub keys: Vec<UpstreamKey>,
     /// How it is paid, where it is paid for each call.
     pub pay: Option<PayConfig>,
+    /// What is told of it.
+    pub card: ProviderCard,
     /// Where it stands, as callers may ask for it (`eu`, `us-east5`).
     pub region: Option<String>,
     /// Whether it retains nothing of a call.
@@ -44,6 +47,8 @@ pub struct UpstreamConfig {
     pub affinity: Affinity,
     /// How long its cache remembers a prompt at the longest.
     pub cache_ttl: Duration,
+    /// Whether what it says that a call cost is billed, in place of tokens times prices.
+    pub bill_reported_cost: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long the head of an answer may take.
@@ -54,8 +59,12 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// How long a whole call may take.
     pub call_timeout: Duration,
+    /// Whether it says itself what its models cost.
+    pub catalogue: bool,
     /// The models it serves.
     pub models: Vec<ModelConfig>,
+    /// The models it serves at what its catalogue says.
+    pub unpriced: Vec<UnpricedModel>,
 }
 
 /// One of an upstream's keys.
@@ -96,10 +105,25 @@ impl UpstreamConfig {
         };
         let name = r.required_text("name", "deepseek");
         let zdr = r.flag("zdr", false);
+        let catalogue = r.flag("catalogue", false);
+        let above = Above {
+            upstream: name.clone(),
+            dialect,
+            routes: routes.clone(),
+            cancel_abandoned: r.flag("cancel_abandoned", false),
+        };
+        let listed = r.tables("model");
+        if listed.is_empty() {
+            r.wrong("model", "at least one [[upstream.model]] is required");
+        }
+        let (unpriced, priced): (Vec<_>, Vec<_>) = listed
+            .into_iter()
+            .partition(|model| catalogue && !model.has("price") && !model.has("litellm"));
         let config = Self {
             dialect,
             keys: keys(&mut r, mistakes),
             pay: PayConfig::read(&mut r, mistakes),
+            card: ProviderCard::read(&mut r),
             region: r.text("region"),
             zdr,
             collects_data: collects_data(&mut r, zdr),
@@ -113,21 +137,21 @@ impl UpstreamConfig {
                 cache_ttl(dialect).as_secs(),
                 1..=2_592_000,
             )),
+            bill_reported_cost: bill_reported_cost(&mut r, dialect),
             connect_timeout: millis(&mut r, "connect_timeout_ms", 5_000),
             first_byte_timeout: millis(&mut r, "first_byte_timeout_ms", 120_000),
             first_token_timeout: millis(&mut r, "first_token_timeout_ms", 120_000),
             idle_timeout: millis(&mut r, "idle_timeout_ms", 60_000),
             call_timeout: millis(&mut r, "call_timeout_ms", 600_000),
-            models: {
-                let models = r.tables("model");
-                if models.is_empty() {
-                    r.wrong("model", "at least one [[upstream.model]] is required");
-                }
-                models
-                    .into_iter()
-                    .filter_map(|m| ModelConfig::read(m, (&name, dialect, &routes), mistakes))
-                    .collect()
-            },
+            catalogue,
+            models: priced
+                .into_iter()
+                .filter_map(|model| ModelConfig::read(model, &above, None, mistakes))
+                .collect(),
+            unpriced: unpriced
+                .into_iter()
+                .filter_map(|model| UnpricedModel::read(model, &above, mistakes))
+                .collect(),
             name,
             base_url,
             routes,
@@ -140,6 +164,12 @@ impl UpstreamConfig {
         }
         mistakes.extend(r.finish());
         config
+    }
+
+    /// The ids, tags and aliases of all its models.
+    fn names(&self) -> impl Iterator<Item = (&String, &String, &Vec<String>)> {
+        let priced = self.models.iter().map(|m| (&m.id, &m.tag, &m.aliases));
+        priced.chain(self.unpriced.iter().map(|m| (&m.id, &m.tag, &m.aliases)))
     }
 }
 
@@ -168,6 +198,17 @@ fn keys(r: &mut Reader<'_>, mistakes: &mut Vec<Mistake>) -> Vec<UpstreamKey> {
     one.into_iter().chain(pool).collect()
 }
 
+fn bill_reported_cost(r: &mut Reader<'_>, dialect: Dialect) -> bool {
+    let wanted = r.flag("bill_reported_cost", false);
+    if wanted && !dialect.reports_cost() {
+        r.wrong(
+            "bill_reported_cost",
+            format!("a provider of the dialect {dialect} does not say what a call cost"),
+        );
+    }
+    wanted
+}
+
 /// What nobody says is not promised, so the default is that it does.
 fn collects_data(r: &mut Reader<'_>, zdr: bool) -> bool {
     match r.text("data_collection").as_deref() {
@@ -190,6 +231,8 @@ fn collects_data(r: &mut Reader<'_>, zdr: bool) -> bool {
 pub struct ModelConfig {
     /// The id that callers ask for.
     pub id: String,
+    /// What is told of it.
+    pub card: ModelCard,
     /// Other names that callers may ask for it by.
     pub aliases: Vec<String>,
     /// The id that the upstream knows it by, when it is another.
@@ -213,18 +256,32 @@ pub struct ModelConfig {
     pub output_max: u64,
     /// How prompt tokens are bounded in a quote.
     pub tokenizer: Tokenizer,
+    /// Whether a stream that nobody listens to any more is cancelled: its provider must bill no more of it
+    /// then, and nothing that it did not deliver.
+    pub cancel_abandoned: bool,
     /// What its tokens cost.
     pub price: PriceRow,
 }
 
+/// What a model has from its upstream where it says nothing itself.
+#[derive(Debug, Clone)]
+pub(super) struct Above {
+    upstream: String,
+    dialect: Dialect,
+    routes: BTreeMap<Route, String>,
+    cancel_abandoned: bool,
+}
+
 impl ModelConfig {
-    /// `None` for a model without a good price, which the mistakes then name.
-    fn read(
+    /// `None` for a model without a good price, which the mistakes then name; `imported` is what is known of
+    /// it from elsewhere.
+    pub(super) fn read(
         mut r: Reader<'_>,
-        (upstream, upstream_dialect, upstream_routes): (&str, Dialect, &BTreeMap<Route, String>),
+        above: &Above,
+        imported: Option<ImportedRow>,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Self> {
-        let listed = listed(&mut r);
+        let listed = imported.or_else(|| listed(&mut r));
         let price = match &listed {
             Some(listed) if !r.has("price") => Some(listed.row.clone()),
             None if r.has("litellm") && !r.has("price") => None,
@@ -237,16 +294,16 @@ impl ModelConfig {
         let upstream_id = r.text("upstream_id");
         let dialect = r.parsed(
             "dialect",
-            upstream_dialect,
+            above.dialect,
             "a usage dialect such as \"openai\"",
         );
         let routes = match routes(&mut r) {
             Some(routes) => routes,
-            None => upstream_routes.keys().copied().collect(),
+            None => above.routes.keys().copied().collect(),
         };
         if let Some(route) = routes
             .iter()
-            .find(|route| !upstream_routes.contains_key(route))
+            .find(|route| !above.routes.contains_key(route))
         {
             r.wrong(
                 "routes",
@@ -266,13 +323,16 @@ impl ModelConfig {
         if output_cap > output_max {
             r.wrong("output_cap", "must not be above output_max");
         }
-        let tag = r.text("tag").unwrap_or_else(|| upstream.to_owned());
+        let tag = r.text("tag").unwrap_or_else(|| above.upstream.clone());
         let quantization = quantization(&mut r);
         let aliases = r.texts("aliases").unwrap_or_default();
         let parameters = r.texts("supported_parameters").unwrap_or_default();
+        let card = ModelCard::read(&mut r);
+        let cancel_abandoned = r.flag("cancel_abandoned", above.cancel_abandoned);
         mistakes.extend(r.finish());
         Some(Self {
             id,
+            card,
             aliases,
             upstream_id,
             routes,
@@ -284,6 +344,7 @@ impl ModelConfig {
             output_cap,
             output_max,
             tokenizer,
+            cancel_abandoned,
             price: price?,
         })
     }
@@ -383,19 +444,18 @@ pub(super) fn clashes(upstreams: &[UpstreamConfig]) -> Vec<String> {
         if !names.insert(&upstream.name) {
             mistakes.push(format!("the name {:?} is defined twice", upstream.name));
         }
-        for model in &upstream.models {
-            if !endpoints.insert((&model.id, &model.tag)) {
+        for (id, tag, _) in upstream.names() {
+            if !endpoints.insert((id, tag)) {
                 mistakes.push(format!(
-                    "model id {:?} is defined twice with the tag {:?}",
-                    model.id, model.tag
+                    "model id {id:?} is defined twice with the tag {tag:?}"
                 ));
             }
         }
     }
-    let models = || upstreams.iter().flat_map(|upstream| &upstream.models);
-    let ids: BTreeSet<&String> = models().map(|model| &model.id).collect();
-    let aliases: BTreeSet<(&String, &String)> = models()
-        .flat_map(|model| model.aliases.iter().map(|alias| (alias, &model.id)))
+    let names = || upstreams.iter().flat_map(UpstreamConfig::names);
+    let ids: BTreeSet<&String> = names().map(|(id, ..)| id).collect();
+    let aliases: BTreeSet<(&String, &String)> = names()
+        .flat_map(|(id, _, aliases)| aliases.iter().map(move |alias| (alias, id)))
         .collect();
     let mut named = BTreeSet::new();
     for (alias, id) in aliases {

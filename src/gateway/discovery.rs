@@ -62,9 +62,10 @@ async fn openapi(State(app): State<App>) -> Response {
         paths.insert(served.route.path().to_owned(), operation);
     }
     for (path, summary) in FREE {
-        let responses = json!({"200": {"description": summary}});
-        let operation = json!({"get": {"summary": summary, "responses": responses}});
-        paths.insert((*path).to_owned(), operation);
+        paths.insert(
+            (*path).to_owned(),
+            json!({"get": free_operation(path, summary)}),
+        );
     }
     let document = json!({
         "openapi": "3.1.0",
@@ -86,9 +87,57 @@ async fn openapi(State(app): State<App>) -> Response {
 /// What costs nothing, for everybody.
 const FREE: &[(&str, &str)] = &[
     ("/v1/models", "The models and their prices"),
+    ("/v1/models/count", "How many models there are"),
+    (
+        "/v1/models/{model}",
+        "One model, as OpenAI's and Anthropic's SDKs ask for it",
+    ),
+    (
+        "/v1/models/{model}/endpoints",
+        "Who answers a model: prices, uptime, latency, throughput, and how honest caches and prices are",
+    ),
+    (
+        "/v1/model/{model}",
+        "One model, as OpenRouter's SDKs ask for it",
+    ),
+    ("/v1/embeddings/models", "The models that make embeddings"),
+    ("/v1/endpoints/zdr", "The endpoints that retain nothing"),
+    ("/v1/providers", "Who is behind the endpoints"),
+    (
+        "/v1/generation",
+        "What became of a call, by the id that its answer named",
+    ),
     ("/llms.txt", "How to call and pay, in words"),
     ("/.well-known/x402", "The paid routes"),
 ];
+
+fn free_operation(path: &str, summary: &str) -> Value {
+    let mut operation = json!({
+        "summary": summary,
+        "responses": {"200": {"description": summary}},
+    });
+    let parameter = if path.contains("{model}") {
+        let form = "The model's id; it may have slashes in it, escaped or not";
+        Some(("model", "path", form))
+    } else if path.ends_with("/generation") {
+        Some(("id", "query", "The answer's Groat-Call-Id"))
+    } else {
+        None
+    };
+    if let (Some((name, place, description)), Some(members)) =
+        (parameter, operation.as_object_mut())
+    {
+        let parameter = json!({
+            "name": name,
+            "in": place,
+            "required": true,
+            "description": description,
+            "schema": {"type": "string"},
+        });
+        members.insert("parameters".to_owned(), json!([parameter]));
+    }
+    operation
+}
 
 fn paid_operation(served: &Served, offers: &[Method]) -> Value {
     let Served { route, model } = served;
@@ -158,6 +207,7 @@ async fn llms(State(app): State<App>) -> Response {
     }
     text.push_str(
         "\n## More\n\n- [The models and their prices](/v1/models)\n- [The API](/openapi.json)\n\
+         - Who answers a model, and how well: /v1/models/ and its id and /endpoints\n\
          - A call's receipt: /v1/receipts/ and the Groat-Call-Id of its answer\n\
          - A payer's credit: /v1/credits, after a sign-in\n",
     );

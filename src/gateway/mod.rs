@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod blanks;
+mod catalogue;
 mod challenge;
 mod channels;
 mod discovery;
@@ -50,6 +51,8 @@ struct Inner {
     /// The base URL that challenges name; fixed, so that a `Host` header decides nothing.
     origin: String,
     body_bytes_max: usize,
+    /// What is added to list prices, in hundredths of a percent.
+    markup_bps: u32,
     patience: Duration,
     admin_token: Option<Secret>,
     nonces: Nonces,
@@ -78,6 +81,7 @@ impl App {
             metrics,
             origin: public.trim_end_matches('/').to_owned(),
             body_bytes_max: config.gateway.body_bytes_max,
+            markup_bps: config.payment.markup_bps,
             patience: config.payment.settlement_patience,
             admin_token: config.gateway.admin_token.clone(),
             nonces: Nonces::default(),
@@ -91,7 +95,7 @@ impl App {
     pub fn routes(self) -> Router {
         paid::routes()
             .merge(discovery::routes())
-            .route("/v1/models", get(ops::models))
+            .merge(catalogue::routes())
             .route("/v1/receipts/{call}", get(accounts::receipt))
             .route("/v1/generation", get(generation::generation))
             .route("/v1/credits", get(accounts::credits))

@@ -1,56 +1,11 @@
-//! What operators and clients look at: models, health, metrics.
+//! What operators look at: health and metrics.
 
 use super::App;
-use crate::pricing::CacheReadPrice;
-use crate::router::Model;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
-
-/// `GET /v1/models`: OpenAI's list, with OpenRouter's `pricing` (USD per token, as text).
-pub(super) async fn models(State(app): State<App>) -> Json<Value> {
-    let router = app.inner.desk.prices().current();
-    let data: Vec<Value> = router.models().filter_map(|model| listed(model)).collect();
-    Json(json!({"object": "list", "data": data}))
-}
-
-/// A model by its first endpoint.
-fn listed(model: &Model) -> Option<Value> {
-    let endpoint = model.endpoints.first()?;
-    let model = &endpoint.model;
-    let price = &model.price;
-    let usd = |rate: crate::money::Rate| rate.times(1).unwrap_or_default().usd_text();
-    let mut pricing = json!({"prompt": usd(price.prompt), "completion": usd(price.completion)});
-    let mut set = |key: &str, rate: Option<crate::money::Rate>| {
-        if let (Some(members), Some(rate)) = (pricing.as_object_mut(), rate) {
-            members.insert(key.to_owned(), Value::from(usd(rate)));
-        }
-    };
-    set(
-        "input_cache_read",
-        match price.cache_read {
-            CacheReadPrice::Known(rate) => Some(rate),
-            CacheReadPrice::SameAsPrompt => Some(price.prompt),
-            CacheReadPrice::Unknown => None,
-        },
-    );
-    set("input_cache_write", price.cache_write_5m);
-    set("input_cache_write_1h", price.cache_write_1h);
-    set("internal_reasoning", price.reasoning);
-    set("request", price.request);
-    Some(json!({
-        "id": model.id,
-        "object": "model",
-        "created": 0,
-        "owned_by": endpoint.upstream.name,
-        "context_length": model.context_tokens,
-        "pricing": pricing,
-        "price_row_sha256": hex::encode(price.sha256()),
-        "top_provider": {"max_completion_tokens": model.output_max},
-    }))
-}
+use serde_json::json;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn healthz() -> &'static str {

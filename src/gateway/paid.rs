@@ -29,6 +29,10 @@ use std::time::Duration;
 /// How long a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A body up to this length may be a view of its connection's buffer, which would stay for as long as the
+/// call lasts: it is copied.
+const VIEW_BYTES_MAX: usize = 64 << 10;
+
 /// All of them.
 pub(super) fn routes() -> Router<App> {
     Route::ALL.into_iter().fold(Router::new(), |router, route| {
@@ -230,9 +234,13 @@ async fn read_body(app: &App, body: Body) -> Result<Bytes, ApiError> {
             "The request body took too long to arrive.",
         )
     })?;
-    read.map_err(|_| {
+    let body = read.map_err(|_| {
         let message = format!("The request body is longer than {limit} bytes, or broke off.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    })?;
+    Ok(match body.len() <= VIEW_BYTES_MAX {
+        true => Bytes::copy_from_slice(&body),
+        false => body,
     })
 }
 

@@ -31,12 +31,12 @@ fn ticks(text: &str) -> Option<Pusd> {
 }
 
 /// With the account's own provider key `cost` is OpenRouter's fee only; the call's cost is that
-/// plus what the provider charged.
+/// plus what the provider charged, and without the latter it is not known.
 fn openrouter(text: &str, tree: &Tree, flags: &mut BTreeSet<UsageFlag>) -> Option<Pusd> {
     let fee = usd(text, flags)?;
     let upstream = tree.leaf("cost_details.upstream_inference_cost");
-    match (tree.leaf("is_byok"), upstream) {
-        (Some("true"), Some(upstream)) => fee.plus(usd(upstream, flags)?).ok(),
+    match tree.leaf("is_byok") {
+        Some("true") => fee.plus(usd(upstream?, flags)?).ok(),
         _ => Some(fee),
     }
 }

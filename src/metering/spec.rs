@@ -25,6 +25,13 @@ pub(super) enum Cost {
     XaiTicks,
 }
 
+impl Dialect {
+    /// Whether a provider of this dialect may say what a call cost.
+    pub fn reports_cost(self) -> bool {
+        spec(self).cost != Cost::None
+    }
+}
+
 /// One style of usage object: paths of its counts (several paths are spellings of one count).
 #[derive(Debug)]
 pub(super) struct Shape {

@@ -89,7 +89,8 @@ pub enum UsageFlag {
     TextWithoutOutput,
     /// The reported cost was finer than 10⁻¹² USD and was rounded up.
     CostRounded,
-    /// The reported cost is not a non-negative number, and was ignored.
+    /// The reported cost is not a non-negative number, or is a fee without what it is on top of, and was
+    /// ignored.
     CostUnreadable,
     /// The body or an event is not a JSON object, and was ignored.
     Malformed,

@@ -71,6 +71,21 @@ impl Pusd {
         }
     }
 
+    /// The worth of atomic units of a dollar stablecoin, rounded down to 10⁻¹² USD; fails on overflow.
+    pub fn from_units_floor(units: Units, decimals: AssetDecimals) -> Result<Self, AmountError> {
+        let places = u32::from(decimals.get());
+        let power = |n: u32| 10u128.checked_pow(n).ok_or(AmountError::Overflow);
+        let pico = if places <= USD_SCALE {
+            let factor = power(USD_SCALE.saturating_sub(places))?;
+            units.atomic().checked_mul(factor)
+        } else {
+            units
+                .atomic()
+                .checked_div(power(places.saturating_sub(USD_SCALE))?)
+        };
+        pico.map(Self).ok_or(AmountError::Overflow)
+    }
+
     /// The amount as plain decimal text in US dollars, without trailing zeros (`"0.000042"`).
     pub fn usd_text(self) -> String {
         super::units::decimal_text(self.0, USD_SCALE)

@@ -55,6 +55,19 @@ fn usd_becomes_units_with_one_rounding_up() {
 }
 
 #[test]
+fn units_become_usd_rounded_down() {
+    let pico = |units, d| {
+        let d = AssetDecimals::try_from(d).ok()?;
+        let usd = Pusd::from_units_floor(Units::from_atomic(units), d);
+        usd.ok().map(Pusd::pico)
+    };
+    assert_eq!(pico(3, 6), Some(3_000_000));
+    assert_eq!(pico(7, 12), Some(7));
+    assert_eq!(pico(7_999_999, 18), Some(7));
+    assert_eq!(pico(u128::MAX, 6), None);
+}
+
+#[test]
 fn the_wire_form_is_a_canonical_decimal_string() {
     assert_eq!(
         serde_json::to_string(&Units::from_atomic(12))

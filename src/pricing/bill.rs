@@ -62,6 +62,8 @@ pub enum BillFlag {
     CacheReadUnpriced,
     /// Cache writes were billed at the prompt rate: no write price is known.
     CacheWriteUnpriced,
+    /// The provider's own cost, which was billed, is more than the tokens cost by the row.
+    CostAboveRow,
 }
 
 /// What one call costs. All amounts are in pUSD.
@@ -71,9 +73,9 @@ pub struct Bill {
     pub lines: Vec<Line>,
     /// What the lines would add up to had nothing been read from the cache.
     pub list: Pusd,
-    /// `list` − `subtotal`: what the cache saved the payer, before markup.
+    /// `list` less the lines: what the cache saved the payer, before markup.
     pub cache_saving: Pusd,
-    /// The sum of the lines.
+    /// The sum of the lines, or what the provider says that they cost.
     pub subtotal: Pusd,
     /// The markup on `subtotal`, rounded up to one pUSD.
     pub markup: Pusd,

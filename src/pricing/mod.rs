@@ -16,6 +16,11 @@
 //! meet. [`bill`] prices the tokens a call did use. Both take the rates from
 //! [`PriceRow::rates_at`], so for any usage within the quote's bounds the bill is within its
 //! ceiling. A missing price is "unpriced" and an error, or a flag on the bill, but never zero.
+//!
+//! # A provider's own word
+//! Where a provider says what a call cost, and that is to go before the row, [`Bill::at_cost`] bills it, if
+//! [`Bill::believes`] that it can be meant. The quote is no bound for that: its ceiling is, which the bill's
+//! user holds it to.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,9 +29,11 @@
 )]
 
 mod bill;
+mod cost;
 mod estimate;
 mod lint;
 pub mod litellm;
+pub mod openrouter;
 mod quote;
 mod rates;
 mod row;

@@ -1,6 +1,8 @@
 use super::upstream::{Upstream, stable_id};
+use super::wanted::LISTED_EVERYWHERE;
 use crate::config::ModelConfig;
 use crate::metering::{Dialect, Route};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -79,6 +81,12 @@ impl Endpoint {
                 && upstream.region.as_deref().is_some_and(there)
         };
         is(self.tag()) || is(&upstream.name) || behind(self.tag(), slug) || in_region()
+    }
+
+    /// The parameters that it is taken to obey, sorted.
+    pub fn parameters(&self) -> BTreeSet<&str> {
+        let own = self.model.parameters.iter().map(String::as_str);
+        own.chain(LISTED_EVERYWHERE).collect()
     }
 
     /// Whether it is an OpenRouter, which chooses among providers itself.

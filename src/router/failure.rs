@@ -100,6 +100,19 @@ impl UpstreamFailure {
         }
     }
 
+    /// Whether it is held against the upstream's uptime: not what the request is at fault for, what is over
+    /// a limit, and what we ended ourselves.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable | Self::TimedOut | Self::Cut | Self::Malformed(_) => true,
+            // As a 402 is.
+            Self::NotPaid(_) => true,
+            Self::Ended(_) | Self::TooLarge | Self::TooDear(_) => false,
+            Self::Paid(failure) => failure.is_outage(),
+            Self::Refused { status, .. } => !matches!(status.as_u16(), 400 | 403 | 413 | 422 | 429),
+        }
+    }
+
     /// The status that the upstream gave.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -153,6 +166,15 @@ mod tests {
         ] {
             assert_eq!(refused(status, body).fault(), fault, "{status} {body}");
         }
+        let outages = [401, 402, 404, 302, 408, 500, 502, 503, 529];
+        let others = [400, 403, 413, 422, 429];
+        for (statuses, is_outage) in [(&outages[..], true), (&others[..], false)] {
+            for status in statuses {
+                assert_eq!(refused(*status, "").is_outage(), is_outage, "{status}");
+            }
+        }
+        assert!(UpstreamFailure::Unreachable.is_outage() && UpstreamFailure::Cut.is_outage());
+        assert!(!UpstreamFailure::Ended("x").is_outage() && !UpstreamFailure::TooLarge.is_outage());
         assert_eq!(UpstreamFailure::TimedOut.fault(), Fault::Upstream);
         assert_eq!(UpstreamFailure::Ended("x").fault(), Fault::Time);
         let wait = refused(429, "").retry_after();

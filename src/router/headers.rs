@@ -1,6 +1,6 @@
 //! Which headers cross the gateway: hop-by-hop, payment, cookie and credential headers never do.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Hop-by-hop and framing headers (RFC 9110 §7.6.1), set anew on each side.
 const CONNECTION_ONLY: [&str; 14] = [
@@ -87,8 +87,14 @@ fn crossing(from: &HeaderMap) -> HeaderMap {
         .collect();
     from.iter()
         .filter(|(name, _)| may_cross(name) && !named.iter().any(|n| n == name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
+        .map(|(name, value)| (name.clone(), own(value)))
         .collect()
+}
+
+/// A copy of its own: a clone is a view of the connection's buffer, and would keep all of that for as long
+/// as the call lasts.
+fn own(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 fn may_cross(name: &HeaderName) -> bool {

@@ -3,6 +3,7 @@
 //! The body that goes up is the caller's, byte for byte but for the spliced members; what comes back
 //! is a stream of bytes with its failures named, never an upstream's challenge.
 
+mod catalogue;
 mod choose;
 mod conversation;
 mod effective;
@@ -15,6 +16,7 @@ mod pins;
 mod upstream;
 mod wanted;
 
+pub use catalogue::{Catalogue, Unread};
 pub use choose::{Choice, drawn, misses, ranked};
 pub use conversation::{Conversation, Namer};
 pub use effective::{

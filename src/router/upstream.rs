@@ -1,7 +1,7 @@
 use super::UpstreamFailure;
 use super::headers::passable_answer_headers;
 use super::paid::{Buyers, Paid, Purchase};
-use crate::config::{Affinity, Secret, UpstreamConfig, UpstreamKey};
+use crate::config::{Affinity, ProviderCard, Secret, UpstreamConfig, UpstreamKey};
 use crate::metering::{Dialect, Route};
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -27,6 +27,8 @@ pub struct Upstream {
     pub id: u64,
     /// Its name in the configuration.
     pub name: String,
+    /// What is told of it.
+    pub card: ProviderCard,
     /// Where it stands, when that is known.
     pub region: Option<String>,
     /// Whether it retains nothing of a call.
@@ -37,6 +39,8 @@ pub struct Upstream {
     pub affinity: Affinity,
     /// How long its cache remembers a prompt at the longest.
     pub cache_ttl: Duration,
+    /// Whether what it says that a call cost is billed, in place of tokens times prices.
+    pub bill_reported_cost: bool,
     /// How long a whole call may take.
     pub call_timeout: Duration,
     /// How long the first token of a stream may take.
@@ -93,11 +97,13 @@ impl Upstream {
         Ok(Self {
             id: stable_id(&[&config.name]),
             name: config.name.clone(),
+            card: config.card.clone(),
             region: config.region.clone(),
             zdr: config.zdr,
             collects_data: config.collects_data,
             affinity: config.affinity,
             cache_ttl: config.cache_ttl,
+            bill_reported_cost: config.bill_reported_cost,
             call_timeout: config.call_timeout,
             first_token_timeout: config.first_token_timeout,
             accounts,

@@ -34,6 +34,15 @@ const EVERYWHERE: [&str; 18] = [
     "user",
 ];
 
+/// Those of them that OpenRouter lists as parameters of a model.
+pub(super) const LISTED_EVERYWHERE: [&str; 5] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "stop",
+    "temperature",
+    "top_p",
+];
+
 /// What the endpoint that answers must be, and what is better.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
@@ -250,9 +259,11 @@ impl Wanted {
             ("provider.zdr", self.retains_nothing && !upstream.zdr),
             (
                 "provider.max_price",
-                dearer(max.prompt, price.prompt)
-                    || dearer(max.completion, price.completion)
-                    || dearer(max.request, price.request.unwrap_or(Rate::FREE)),
+                // An OpenRouter picks among its endpoints by it, and is priced as the dearest of them.
+                !router
+                    && (dearer(max.prompt, price.prompt)
+                        || dearer(max.completion, price.completion)
+                        || dearer(max.request, price.request.unwrap_or(Rate::FREE))),
             ),
             (
                 "provider.require_parameters",

@@ -58,6 +58,10 @@ pub struct CallRecord {
     pub chunks_sent: u64,
     /// Output tokens in them.
     pub tokens_sent: u64,
+    /// Whether the client left a stream before its end.
+    pub left: bool,
+    /// Output tokens that are billed: those that were generated, whether or not anybody took them.
+    pub tokens_billed: u64,
 }
 
 /// One remembered call; its progress is counted without a lock.
@@ -73,6 +77,9 @@ pub(super) struct Call {
     completed: AtomicBool,
     chunks_sent: AtomicU64,
     tokens_sent: AtomicU64,
+    left: AtomicBool,
+    /// Billed, and never handed over.
+    tokens_unseen: AtomicU64,
 }
 
 /// What is known of a call when it arrives.
@@ -98,6 +105,12 @@ impl Call {
         self.completed.store(true, Relaxed);
     }
 
+    /// Takes note of a client that left, when so many more tokens are generated and billed nevertheless.
+    pub(super) fn left(&self, tokens: u64) {
+        self.left.store(true, Relaxed);
+        self.tokens_unseen.store(tokens, Relaxed);
+    }
+
     fn record(&self) -> CallRecord {
         let headers = self
             .arrived
@@ -121,6 +134,8 @@ impl Call {
             completed: self.completed.load(Relaxed),
             chunks_sent: self.chunks_sent.load(Relaxed),
             tokens_sent: self.tokens_sent.load(Relaxed),
+            left: self.left.load(Relaxed),
+            tokens_billed: self.tokens_sent.load(Relaxed) + self.tokens_unseen.load(Relaxed),
         }
     }
 }
@@ -182,6 +197,8 @@ impl Calls {
             completed: AtomicBool::new(false),
             chunks_sent: AtomicU64::new(0),
             tokens_sent: AtomicU64::new(0),
+            left: AtomicBool::new(false),
+            tokens_unseen: AtomicU64::new(0),
         });
         kept.calls.push_back(call.clone());
         kept.bodies_bytes += copy.len();

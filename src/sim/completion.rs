@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::calls::{Arrived, Call, Calls, header_lines};
+use super::catalogue::Catalogue;
 use super::config::{Behaviour, CacheMode, SimConfig};
 use super::delivery::{Delivery, Frames};
 use super::dialect::Dialect;
@@ -43,6 +44,7 @@ pub(super) struct Sim {
     pub(super) models: Models,
     pub(super) calls: Calls,
     pub(super) cache: Mutex<PrefixCache>,
+    pub(super) catalogue: Catalogue,
     pub(super) closing: CancellationToken,
 }
 
@@ -59,6 +61,7 @@ impl Sim {
             models: Models::new(&config),
             calls: Calls::new(config.calls_kept.get(), config.bodies_bytes_max),
             cache: Mutex::new(PrefixCache::new(terms)),
+            catalogue: Catalogue::new(&config.catalogue),
             config,
             closing,
         }
@@ -115,7 +118,7 @@ impl Sim {
         self.calls.begin(arrived, body)
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
         let presented = presented_key(headers);
         self.config.key.as_ref().is_none_or(|key| key.is(presented))
     }

@@ -32,6 +32,8 @@ pub struct SimConfig {
     pub any_model: bool,
     /// Behaviour by model name.
     pub model: BTreeMap<String, Behaviour>,
+    /// What OpenRouter's catalogue says, by `author/slug`: the `data` of its endpoints' answer.
+    pub catalogue: BTreeMap<String, serde_json::Value>,
 }
 
 impl Default for SimConfig {
@@ -48,6 +50,7 @@ impl Default for SimConfig {
             bodies_bytes_max: 256 << 20,
             any_model: false,
             model: BTreeMap::new(),
+            catalogue: BTreeMap::new(),
         }
     }
 }
@@ -96,6 +99,8 @@ pub struct Behaviour {
     pub error_event_after_chunks: Option<u64>,
     /// Milliseconds before each piece of the body.
     pub slow_body_ms_per_chunk: u64,
+    /// Go on generating, and billing, when a stream's client has left.
+    pub bills_on: bool,
     /// Send cookies, credentials and payment headers that a proxy must strip.
     pub set_cookie: bool,
 
@@ -121,6 +126,8 @@ pub struct Behaviour {
     /// Where the cached tokens stand in the usage object; without it the dialect's own place.
     pub cached_spelling: Option<CachedSpelling>,
 
+    /// How the cost is told, by the dialects that tell one.
+    pub cost: CostTold,
     /// Price of an uncached prompt token in 10^-12 USD, for dialects that report their cost.
     pub prompt_price: u64,
     /// Price of a cached prompt token in 10^-12 USD.
@@ -151,6 +158,7 @@ impl Default for Behaviour {
             cut_after_chunks: None,
             error_event_after_chunks: None,
             slow_body_ms_per_chunk: 0,
+            bills_on: false,
             set_cookie: false,
             no_usage: false,
             usage_twice: false,
@@ -162,6 +170,7 @@ impl Default for Behaviour {
             needs_cache_key: false,
             report_cache_writes: false,
             cached_spelling: None,
+            cost: CostTold::Plain,
             prompt_price: 250_000,
             cached_price: 25_000,
             output_price: 2_000_000,
@@ -197,6 +206,35 @@ pub enum CacheMode {
     Explicit,
     /// Never.
     Off,
+}
+
+/// How the dialects that tell what a call cost do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CostTold {
+    /// A decimal number, and right.
+    #[default]
+    Plain,
+    /// Right, as a number with an exponent (`4.2e-05`).
+    Exponent,
+    /// Not at all.
+    Missing,
+    /// `null`.
+    Null,
+    /// As text.
+    Text,
+    /// Below zero.
+    Negative,
+    /// Nothing.
+    Zero,
+    /// A thousand times too much.
+    Absurd,
+    /// Half as much again as the prices say.
+    Dear,
+    /// A twentieth of it as the fee for the account's own key, and all of it as the provider's price.
+    Byok,
+    /// The fee alone.
+    Fee,
 }
 
 /// Where the number of cached tokens stands in an OpenAI-shaped usage object.

@@ -96,6 +96,8 @@ pub(super) struct Delivery {
     pace: Option<Pace>,
     tokens_sent: u64,
     cut: bool,
+    /// Whether what the client does not wait for is generated all the same.
+    bills_on: bool,
     call: Arc<Call>,
     closing: CancellationToken,
 }
@@ -120,6 +122,7 @@ impl Delivery {
             pace: None,
             tokens_sent: 0,
             cut,
+            bills_on: true,
             call,
             closing,
         }
@@ -137,6 +140,8 @@ impl Delivery {
         } else {
             0
         };
+        // What is answered in one piece was generated before.
+        self.bills_on = behaviour.bills_on || !streamed;
         let slow = behaviour.slow_body_ms_per_chunk;
         if delay + tokens_per_second + slow > 0 {
             self.pace = Some(Pace {
@@ -156,7 +161,7 @@ impl Delivery {
     }
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        let Some(frame) = self.frames.next() else {
+        let Some(early) = self.frames.as_slice().first().map(|frame| frame.early) else {
             if !std::mem::take(&mut self.cut) {
                 return None;
             }
@@ -165,7 +170,7 @@ impl Delivery {
             return Some(Err(io::ErrorKind::ConnectionAborted.into()));
         };
         if let Some(pace) = &self.pace
-            && !frame.early
+            && !early
         {
             let closed = tokio::select! {
                 () = pace.wait(self.tokens_sent) => false,
@@ -176,12 +181,23 @@ impl Delivery {
                 return Some(Err(io::ErrorKind::ConnectionAborted.into()));
             }
         }
+        let frame = self.frames.next()?;
         self.tokens_sent += frame.tokens;
         self.call.sent(frame.tokens);
         if self.frames.as_slice().is_empty() && !self.cut {
             self.call.complete();
         }
         Some(Ok(frame.bytes))
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let rest = self.frames.as_slice();
+        if !rest.is_empty() {
+            let unseen = rest.iter().map(|frame| frame.tokens).sum();
+            self.call.left(if self.bills_on { unseen } else { 0 });
+        }
     }
 }
 

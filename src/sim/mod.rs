@@ -5,6 +5,7 @@
 mod answer;
 mod anthropic;
 mod calls;
+mod catalogue;
 mod completion;
 mod completions;
 mod config;
@@ -21,7 +22,7 @@ mod routes;
 mod usage;
 
 pub use calls::{CallRecord, SimStats};
-pub use config::{Behaviour, CacheMode, CachedSpelling, SimConfig, SimKey};
+pub use config::{Behaviour, CacheMode, CachedSpelling, CostTold, SimConfig, SimKey};
 pub use dialect::{Dialect, UnknownDialect};
 pub use model::ModelNameError;
 

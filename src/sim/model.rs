@@ -47,6 +47,7 @@ const SHORT: &[(&str, &str)] = &[
     ("percent", "fail_percent"),
     ("retry", "retry_after"),
     ("slow", "slow_body_ms_per_chunk"),
+    ("on", "bills_on"),
     ("die", "die_before_headers"),
     ("hang", "hang_before_headers"),
     ("cookies", "set_cookie"),

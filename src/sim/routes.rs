@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{Response, StatusCode};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::calls::SimStats;
+use super::catalogue;
 use super::completion::Sim;
 use super::config::SimConfig;
 use super::refusal::{Wire, refuse};
@@ -24,6 +25,15 @@ pub(super) fn router(config: SimConfig, closing: CancellationToken) -> Router {
     });
     calls_by_wire
         .route("/v1/models", get(models))
+        .route(
+            "/v1/models/{author}/{slug}/endpoints",
+            get(catalogue::endpoints),
+        )
+        .route("/sim/catalogue", get(catalogue::reads))
+        .route(
+            "/sim/catalogue/{author}/{slug}",
+            put(catalogue::write).delete(catalogue::forget),
+        )
         .route("/health", get(health))
         .route("/sim/calls", get(calls).delete(forget_calls))
         .route("/sim/body/{n}", get(body))

@@ -1,6 +1,6 @@
 //! Usage objects as each provider spells them.
 
-use super::config::{Behaviour, CachedSpelling};
+use super::config::{Behaviour, CachedSpelling, CostTold};
 use super::dialect::Dialect;
 use super::prefix_cache::CacheUse;
 
@@ -112,10 +112,7 @@ pub(super) fn chat_usage(counts: Counts, behaviour: &Behaviour) -> String {
         ),
         D::MiniMax => usage.push_str(r#","total_characters":0"#),
         D::DeepInfra => usage.push_str(&format!(r#","estimated_cost":{}"#, usd(cost))),
-        D::OpenRouter => usage.push_str(&format!(
-            r#","cost":{cost},"is_byok":false,"cost_details":{{"upstream_inference_cost":null}}"#,
-            cost = usd(cost)
-        )),
+        D::OpenRouter => usage.push_str(&openrouter_cost(cost, behaviour.cost)),
         _ => {}
     }
     usage.push('}');
@@ -178,7 +175,7 @@ pub(super) fn response_usage(counts: Counts, behaviour: &Behaviour) -> String {
     let total = prompt + output;
     let cost = counts.cost_pusd(behaviour);
     let cost = match behaviour.dialect {
-        Dialect::OpenRouter => format!(r#","cost":{}"#, usd(cost)),
+        Dialect::OpenRouter => openrouter_cost(cost, behaviour.cost),
         Dialect::Xai => format!(r#","cost_in_usd_ticks":{}"#, cost.div_euclid(100)),
         _ => String::new(),
     };
@@ -199,8 +196,9 @@ pub(super) fn message_usage(counts: Counts, behaviour: &Behaviour) -> String {
     let created = write_5m + write_1h;
     let input = counts.prompt - cached - created;
     let output = counts.visible + counts.reasoning;
+    let cost = message_cost(&counts, behaviour);
     format!(
-        r#"{{"input_tokens":{input},"cache_creation_input_tokens":{created},"cache_read_input_tokens":{cached},"cache_creation":{{"ephemeral_5m_input_tokens":{write_5m},"ephemeral_1h_input_tokens":{write_1h}}},"output_tokens":{output},"service_tier":"standard"}}"#
+        r#"{{"input_tokens":{input},"cache_creation_input_tokens":{created},"cache_read_input_tokens":{cached},"cache_creation":{{"ephemeral_5m_input_tokens":{write_5m},"ephemeral_1h_input_tokens":{write_1h}}},"output_tokens":{output},"service_tier":"standard"{cost}}}"#
     )
 }
 
@@ -209,10 +207,40 @@ pub(super) fn message_delta_usage(counts: Counts, behaviour: &Behaviour) -> Stri
     let counts = counts.as_reported(behaviour);
     let created = counts.write_5m + counts.write_1h;
     format!(
-        r#"{{"input_tokens":{},"cache_creation_input_tokens":{created},"cache_read_input_tokens":{},"output_tokens":{}}}"#,
+        r#"{{"input_tokens":{},"cache_creation_input_tokens":{created},"cache_read_input_tokens":{},"output_tokens":{}{}}}"#,
         counts.prompt - counts.cached - created,
         counts.cached,
-        counts.visible + counts.reasoning
+        counts.visible + counts.reasoning,
+        message_cost(&counts, behaviour)
+    )
+}
+
+/// OpenRouter tells the cost in Anthropic's wire too.
+fn message_cost(counts: &Counts, behaviour: &Behaviour) -> String {
+    match behaviour.dialect {
+        Dialect::OpenRouter => openrouter_cost(counts.cost_pusd(behaviour), behaviour.cost),
+        _ => String::new(),
+    }
+}
+
+/// OpenRouter's members on what a call of this cost costs.
+fn openrouter_cost(pusd: i128, told: CostTold) -> String {
+    let (cost, byok, upstream) = match told {
+        CostTold::Missing => return String::new(),
+        CostTold::Plain => (usd(pusd), false, None),
+        CostTold::Exponent => (format!("{pusd}e-12"), false, None),
+        CostTold::Null => ("null".to_owned(), false, None),
+        CostTold::Text => (format!("\"{}\"", usd(pusd)), false, None),
+        CostTold::Negative => (usd(-1 - pusd), false, None),
+        CostTold::Zero => ("0".to_owned(), false, None),
+        CostTold::Absurd => (usd(pusd * 1000), false, None),
+        CostTold::Dear => (usd(pusd * 3 / 2), false, None),
+        CostTold::Byok => (usd(pusd / 20), true, Some(usd(pusd))),
+        CostTold::Fee => (usd(pusd / 20), true, None),
+    };
+    let upstream = upstream.unwrap_or_else(|| "null".to_owned());
+    format!(
+        r#","cost":{cost},"is_byok":{byok},"cost_details":{{"upstream_inference_cost":{upstream}}}"#
     )
 }
 

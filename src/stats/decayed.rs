@@ -72,12 +72,14 @@ impl Decayed {
     }
 }
 
-fn place(value: f64) -> usize {
+/// The bucket of a positive value.
+pub(super) fn place(value: f64) -> usize {
     let at = (value / FIRST).ln() / GROWTH.ln();
     (at.max(0.0) as usize).min(BUCKETS.saturating_sub(1))
 }
 
-fn middle(bucket: usize) -> f64 {
+/// The value that stands for all of a bucket.
+pub(super) fn middle(bucket: usize) -> f64 {
     FIRST * GROWTH.powf(bucket as f64 + 0.5)
 }
 

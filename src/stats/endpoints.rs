@@ -31,6 +31,13 @@ pub struct Observation {
     pub read: u64,
 }
 
+impl Observation {
+    /// Tokens a second, the time to the first one included; `None` of no tokens.
+    pub(super) fn speed(&self) -> Option<f64> {
+        (self.output > 0 && self.whole > 0.0).then(|| self.output as f64 / self.whole)
+    }
+}
+
 /// What is known of an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
@@ -57,8 +64,8 @@ impl Measured {
     /// Takes note of a call.
     pub fn observe(&mut self, call: &Observation, now_ms: u64) {
         self.first_token.observe(call.first_token, now_ms);
-        if call.output > 0 && call.whole > 0.0 {
-            self.speed.observe(call.output as f64 / call.whole, now_ms);
+        if let Some(speed) = call.speed() {
+            self.speed.observe(speed, now_ms);
         }
         self.readable = self.readable.saturating_add(call.readable);
         self.read = self.read.saturating_add(call.read.min(call.readable));
@@ -75,6 +82,15 @@ impl Measured {
     }
 }
 
+/// What others say of an endpoint, until its own calls show it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Hearsay {
+    /// Seconds to the first token, half of the time.
+    pub first_token: Option<f64>,
+    /// Tokens a second, half of the time.
+    pub speed: Option<f64>,
+}
+
 /// All endpoints, by their ids.
 #[derive(Debug, Default)]
 pub struct Endpoints(Mutex<Table>);
@@ -82,6 +98,7 @@ pub struct Endpoints(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     measured: HashMap<u64, Measured>,
+    heard: HashMap<u64, Hearsay>,
     /// What is not written yet.
     changed: HashSet<u64>,
 }
@@ -91,6 +108,7 @@ impl Endpoints {
     pub fn of(written: impl IntoIterator<Item = (u64, Measured)>) -> Self {
         let table = Table {
             measured: written.into_iter().collect(),
+            heard: HashMap::new(),
             changed: HashSet::new(),
         };
         Self(Mutex::new(table))
@@ -102,6 +120,24 @@ impl Endpoints {
         let measured = table.measured.entry(endpoint).or_default();
         measured.observe(call, now_ms);
         table.changed.insert(endpoint);
+    }
+
+    /// Takes note of what others say, in place of all that they said before.
+    pub fn hear(&self, all: impl IntoIterator<Item = (u64, Hearsay)>) {
+        self.lock().heard = all.into_iter().collect();
+    }
+
+    /// How long an endpoint takes to its first token, in seconds, and how many tokens it gives a second, each
+    /// half of the time: by its own calls, or else by hearsay.
+    pub fn medians(&self, endpoint: u64) -> (Option<f64>, Option<f64>) {
+        let table = self.lock();
+        let heard = table.heard.get(&endpoint).copied().unwrap_or_default();
+        let own = table.measured.get(&endpoint);
+        let median = |of: fn(&Measured) -> &Decayed| own.and_then(|own| of(own).quantile(0.5));
+        (
+            median(|own| &own.first_token).or(heard.first_token),
+            median(|own| &own.speed).or(heard.speed),
+        )
     }
 
     /// Reads what is known of an endpoint.
@@ -152,6 +188,30 @@ mod tests {
             endpoints.observe(7, &hit, 1);
         }
         assert!(quality() > 900, "what was long ago counts little");
+    }
+
+    #[test]
+    fn hearsay_stands_until_an_endpoint_shows_itself_and_no_longer_than_it_is_said() {
+        let endpoints = Endpoints::default();
+        let heard = Hearsay {
+            first_token: Some(2.0),
+            speed: Some(90.0),
+        };
+        endpoints.hear([(7, heard)]);
+        assert_eq!(endpoints.medians(7), (Some(2.0), Some(90.0)));
+        assert_eq!(endpoints.medians(8), (None, None));
+        // An answer in one piece shows no first token.
+        let call = Observation {
+            whole: 2.0,
+            output: 100,
+            ..Observation::default()
+        };
+        endpoints.observe(7, &call, 1);
+        let (first_token, speed) = endpoints.medians(7);
+        assert_eq!(first_token, Some(2.0));
+        assert!(speed.is_some_and(|speed| (45.0..55.0).contains(&speed)));
+        endpoints.hear([(8, heard)]);
+        assert_eq!(endpoints.medians(7).0, None);
     }
 
     #[test]

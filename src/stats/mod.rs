@@ -5,11 +5,17 @@ mod channels;
 mod decayed;
 mod endpoints;
 pub mod rankings;
+mod spread;
+mod tally;
+mod windows;
 
 pub use bought::{BoughtMetrics, Spending};
 pub use channels::{ChannelFigures, ChannelMetrics};
 pub use decayed::Decayed;
-pub use endpoints::{Endpoints, Measured, Observation};
+pub use endpoints::{Endpoints, Hearsay, Measured, Observation};
+pub use spread::{Percentiles, SAMPLES_MIN, Spread};
+pub use tally::{Outcome, Tally};
+pub use windows::{Priced, Slot, SlotName, Window, Windows};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

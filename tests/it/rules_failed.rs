@@ -27,6 +27,13 @@ async fn failed_settlement_is_told(stack: &Stack, reason: &str) {
     assert_eq!(response.error_reason.as_deref(), Some(reason));
     assert_eq!(response.transaction, "");
     assert_eq!(response.network, "eip155:84532");
+    let url = format!("{}/v1/models/late/endpoints", stack.payer.url);
+    let endpoints = Answer::of(stack.payer.client.get(url)).await;
+    let endpoints = endpoints.expect("an answer").json();
+    assert_eq!(
+        endpoints["data"]["endpoints"][0]["groat"]["windows"]["5m"]["settle_failures"],
+        serde_json::json!({"ratio": null, "settled": 0, "failed": 1})
+    );
     let report = stack.reconcile().await;
     assert_eq!(report["calls"], 1);
     for name in ["settled", "captured", "available", "pending", "receivable"] {

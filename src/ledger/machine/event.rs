@@ -289,6 +289,9 @@ pub struct Capture {
     /// The receipt of who answered, where the call was bought there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_receipt: Option<String>,
+    /// What the provider says the call cost, where that is what is billed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_cost: Option<Pusd>,
     /// The bill's lines, as on the receipt.
     pub lines: Vec<serde_json::Value>,
     /// The list price of the usage.

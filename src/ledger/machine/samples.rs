@@ -80,6 +80,7 @@ pub(crate) fn capture(hold: &Hold, charged: u128) -> Event {
         answered_model: Some("deepseek-chat".to_owned()),
         answered_by: None,
         upstream_receipt: None,
+        reported_cost: None,
         lines: Vec::new(),
         list: Pusd::ZERO,
         saving: Pusd::ZERO,

@@ -7,6 +7,7 @@
 use super::*;
 
 mod corpus;
+mod cost;
 mod dialects;
 mod sse;
 mod streams;

@@ -12,6 +12,7 @@ mod tiers;
 use super::{CacheReadPrice, PriceRow};
 use crate::money::{DecimalError, Rate};
 use fields::{Fields, Stated};
+pub(in crate::pricing) use number::rate;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

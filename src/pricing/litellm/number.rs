@@ -7,7 +7,7 @@ const FLOAT_DIGITS: usize = 15;
 
 /// Reads US dollars per token. Text that a float has been through, `2.0000000000000002e-07`, is
 /// read to the 15 digits that a float carries; what is still finer than 10⁻¹² USD is refused.
-pub(super) fn rate(text: &str) -> Result<Rate, DecimalError> {
+pub(in crate::pricing) fn rate(text: &str) -> Result<Rate, DecimalError> {
     let exact = Rate::from_usd_per_token_text(text);
     match (&exact, without_noise(text)) {
         (Err(DecimalError::TooFine(..)), Some(clean)) => {

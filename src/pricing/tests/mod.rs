@@ -7,7 +7,9 @@
 
 mod bill;
 mod corpus;
+mod cost;
 mod import;
+mod openrouter;
 mod properties;
 mod quote;
 mod row;

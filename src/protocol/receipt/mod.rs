@@ -22,9 +22,10 @@ use sha2::{Digest, Sha256};
 pub const CAPPED_AT_HELD: &str = "capped_at_held";
 
 /// The bill's own remarks, by their names in `flags`.
-const BILL_FLAGS: [(BillFlag, &str); 2] = [
+const BILL_FLAGS: [(BillFlag, &str); 3] = [
     (BillFlag::CacheReadUnpriced, "cache_read_unpriced"),
     (BillFlag::CacheWriteUnpriced, "cache_write_unpriced"),
+    (BillFlag::CostAboveRow, "cost_above_row"),
 ];
 
 /// A receipt with its signature. On the wire: one flat JSON object.
@@ -83,15 +84,18 @@ pub struct ReceiptBody {
     /// The receipt of who answered, where this service paid for the call itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_receipt: Option<Box<Receipt>>,
-    /// The bill: tokens × rate, by class.
+    /// What the provider says the call cost, where that is what is billed; absent: the lines are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_cost_pusd: Option<Pusd>,
+    /// Tokens × rate, by class: the bill, unless there is a reported cost.
     pub lines: Vec<Line>,
     /// The markup, in basis points.
     pub markup_bps: u32,
-    /// What the same tokens cost without any cache.
+    /// What the same tokens cost without any cache, by the prices that were applied.
     pub list_pusd: Pusd,
-    /// What the cache saved the payer.
+    /// What the cache saved the payer, by the same prices.
     pub cache_saving_pusd: Pusd,
-    /// The bill's total.
+    /// The bill's total: the lines' sum or the reported cost, and the markup on it.
     pub total_pusd: Pusd,
     /// The most this call could have cost, quoted beforehand.
     pub ceiling: Units,
@@ -139,7 +143,10 @@ impl ReceiptBody {
             self.cache_saving_pusd = Pusd::ZERO;
             self.total_pusd = Pusd::ZERO;
         } else {
-            let bill = bill(&self.price_row, &self.usage, self.markup_bps)?;
+            let mut bill = bill(&self.price_row, &self.usage, self.markup_bps)?;
+            if let Some(cost) = self.reported_cost_pusd {
+                bill = bill.at_cost(cost, self.markup_bps)?;
+            }
             self.lines = bill.lines;
             self.list_pusd = bill.list;
             self.cache_saving_pusd = bill.cache_saving;

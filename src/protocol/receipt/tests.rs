@@ -59,6 +59,7 @@ fn body() -> ReceiptBody {
             r#"{"prompt_tokens": 4908, "cost": 0.00123456789, "details": [{"cached": 4096}, null]}"#,
         ),
         upstream_receipt: None,
+        reported_cost_pusd: None,
         lines: vec![],
         markup_bps: 500,
         list_pusd: Pusd::ZERO,
@@ -121,7 +122,16 @@ fn receipts() -> Vec<Receipt> {
         route: Some(Route::Responses),
         ..bought.clone()
     };
-    [body(), void, capped, unpriced, bought, both]
+    let costed = ReceiptBody {
+        reported_cost_pusd: Some(Pusd::from_pico(1_234_567_890)),
+        ..body()
+    };
+    let cheap = ReceiptBody {
+        reported_cost_pusd: Some(Pusd::from_pico(7)),
+        route: Some(Route::Responses),
+        ..body()
+    };
+    [body(), void, capped, unpriced, costed, cheap, bought, both]
         .into_iter()
         .map(|body| body.computed().unwrap().sign(&key()))
         .collect()
@@ -157,7 +167,7 @@ fn the_bill_is_as_computed_by_hand() {
     assert_eq!(receipt.credited.atomic(), 2400 - 537);
     assert_eq!(receipt.lines.len(), 5);
     assert_eq!(receipt.lines[1].class, TokenClass::CacheRead);
-    let [_, void, capped, unpriced, ..] = &receipts()[..] else {
+    let [_, void, capped, unpriced, costed, cheap, ..] = &receipts()[..] else {
         panic!()
     };
     assert!(void.body.charged.is_zero() && void.body.lines.is_empty());
@@ -170,6 +180,14 @@ fn the_bill_is_as_computed_by_hand() {
         unpriced.body.flags,
         ["cut_short", "cache_read_unpriced", "cache_write_unpriced"]
     );
+    // 1,234,567,890 and 5 % of it, rounded up: 1,296.296285 µUSD.
+    assert_eq!(costed.body.total_pusd.pico(), 1_296_296_285);
+    assert_eq!(costed.body.charged.atomic(), 1297);
+    assert_eq!(costed.body.flags, ["cut_short", "cost_above_row"]);
+    assert_eq!(costed.body.lines, receipt.lines);
+    assert_eq!(costed.body.list_pusd, receipt.list_pusd);
+    assert_eq!(cheap.body.total_pusd.pico(), 8);
+    assert_eq!(cheap.body.charged.atomic(), 1);
 }
 
 /// Rule 4 read strictly: no digit of a receipt, anywhere in it, can be another one.
@@ -264,6 +282,24 @@ fn signing_a_false_sum_does_not_help() {
         faults(&|b| b.credited = Units::ZERO),
         [ReceiptFault::Credited]
     );
+    assert_eq!(
+        faults(&|b| b.reported_cost_pusd = Some(b.total_pusd)),
+        [
+            ReceiptFault::Total,
+            ReceiptFault::Charged,
+            ReceiptFault::Credited,
+            ReceiptFault::Flags
+        ]
+    );
+    // Computed rightly, but from what no provider means.
+    for cost in [0, 5_108_890_001] {
+        let body = ReceiptBody {
+            reported_cost_pusd: Some(Pusd::from_pico(cost)),
+            ..body()
+        };
+        let text = text(&body.computed().unwrap().sign(&key()));
+        assert_eq!(verify(&text).map(|_| ()), Err(vec![ReceiptFault::Cost]));
+    }
     assert_eq!(faults(&|b| b.ceiling = one), [ReceiptFault::Ceiling]);
     assert_eq!(
         faults(&|b| b.total_pusd = Pusd::from_pico(1)),
@@ -362,13 +398,20 @@ proptest! {
         held in 0u128..10_000_000,
         above in 0u128..1_000,
         cost in any::<f64>(),
+        reported in prop::option::of(1u128..=10_000),
     ) {
         let [uncached, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = counts;
         let mut row = PriceRow::new(Rate::from_pico(rates[0]), Rate::from_pico(rates[1]));
         row.cache_read = CacheReadPrice::Known(Rate::from_pico(rates[2]));
+        let usage = Usage { uncached, cache_read, cache_write_5m, cache_write_1h, output, reasoning };
+        let by_row = bill(&row, &usage, 0).unwrap().subtotal.pico();
+        // Up to ten times what the tokens cost.
+        let reported = reported.map(|thousandths| Pusd::from_pico(by_row * thousandths / 1000));
+        let reported = reported.filter(|cost| *cost > Pusd::ZERO);
         let receipt = ReceiptBody {
-            usage: Usage { uncached, cache_read, cache_write_5m, cache_write_1h, output, reasoning },
+            usage,
             price_row: row,
+            reported_cost_pusd: reported,
             markup_bps: markup,
             held: Units::from_atomic(held),
             ceiling: Units::from_atomic(held + above),
@@ -377,6 +420,11 @@ proptest! {
         }.computed().unwrap().sign(&key());
         let body = &receipt.body;
         prop_assert_eq!(body.charged.atomic() + body.credited.atomic(), held);
+        if let Some(cost) = reported {
+            let due = cost.plus(cost.bps_ceil(markup).unwrap()).unwrap();
+            let due = due.to_units_ceil(AssetDecimals::USDC).unwrap();
+            prop_assert_eq!(body.charged, due.min(body.held));
+        }
         prop_assert_eq!(verify(&text(&receipt)).map(|_| ()), Ok(()));
     }
 }
@@ -385,23 +433,33 @@ proptest! {
 #[test]
 fn a_second_implementation_signs_the_same() {
     for (at, text) in [
-        (0, include_str!("../../../tests/data/protocol/receipt.json")),
         (
-            4,
+            6,
             include_str!("../../../tests/data/protocol/receipt_bought.json"),
         ),
         (
-            5,
+            7,
             include_str!("../../../tests/data/protocol/receipt_bought_route.json"),
         ),
     ] {
         assert_eq!(verify(text).map(|v| v.receipt), Ok(receipts().remove(at)));
     }
+    let text = include_str!("../../../tests/data/protocol/receipt.json");
+    assert_eq!(verify(text).map(|v| v.receipt), Ok(receipts().remove(0)));
+    let costed = receipts().remove(4);
+    let text = include_str!("../../../tests/data/protocol/receipt_cost.json");
+    assert_eq!(verify(text).map(|v| v.receipt), Ok(costed.clone()));
+    let body = ReceiptBody {
+        route: Some(Route::Responses),
+        ..costed.body
+    };
+    let text = include_str!("../../../tests/data/protocol/receipt_cost_route.json");
+    assert_eq!(verify(text).map(|v| v.receipt), Ok(body.sign(&key())));
 }
 
 #[test]
 fn the_receipt_inside_must_hold_itself() {
-    let mut body = receipts().remove(4).body;
+    let mut body = receipts().remove(6).body;
     let inside = body.upstream_receipt.as_mut().unwrap();
     inside.body.charged = Units::ZERO;
     let signed = body.computed().unwrap().sign(&key());

@@ -2,7 +2,8 @@
 //! chain id. The type string is in the test `the_type_string_is_fixed`.
 //!
 //! A receipt of another route than chat completions has a member more in its type: `string route`,
-//! behind `string model`, with the route's name. One of a call that was itself bought has
+//! behind `string model`, with the route's name. One that bills what the provider says the call cost has
+//! `uint256 reportedCostPusd` behind `bytes32 rawUsageSha256`. One of a call that was itself bought has
 //! `bytes32 upstreamReceiptSha256` behind `Settlement settlement`, with the SHA-256 of that receipt's canonical
 //! JSON.
 //!
@@ -98,9 +99,9 @@ static ASSET: LazyLock<B256> = LazyLock::new(type_hash::<Asset>);
 static BILL: LazyLock<B256> = LazyLock::new(type_hash::<Bill>);
 static HOLD: LazyLock<B256> = LazyLock::new(type_hash::<Hold>);
 static SETTLEMENT: LazyLock<B256> = LazyLock::new(type_hash::<Settlement>);
-/// Without a route and with one; within each, without an upstream's receipt and with one.
-static RECEIPTS: LazyLock<[[B256; 2]; 2]> = LazyLock::new(|| {
-    [false, true].map(|route| [false, true].map(|bought| keccak256(receipt_type(route, bought))))
+/// By what each has that others lack: four for a route, two for a reported cost, one for an upstream's receipt.
+static RECEIPTS: LazyLock<[B256; 8]> = LazyLock::new(|| {
+    std::array::from_fn(|kind| keccak256(receipt_type([4, 2, 1].map(|bit| kind & bit != 0))))
 });
 static DOMAIN: LazyLock<[B256; 3]> = LazyLock::new(|| {
     [
@@ -121,10 +122,11 @@ pub(super) fn digest(body: &ReceiptBody, signer: Address) -> B256 {
 }
 
 /// The type of a receipt with these members that others lack.
-fn receipt_type(route: bool, bought: bool) -> String {
+fn receipt_type([route, cost, bought]: [bool; 3]) -> String {
     let mut text = Receipt::eip712_encode_type().into_owned();
     for (there, behind, member) in [
         (route, "string model,", "string route,"),
+        (cost, "bytes32 rawUsageSha256,", "uint256 reportedCostPusd,"),
         (
             bought,
             "Settlement settlement,",
@@ -184,13 +186,11 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         number(settlement.block.unwrap_or_default().into()),
     ];
     let route = body.route.map(|route| text(route.name()));
-    let [[plain, bought], [routed, both]] = *RECEIPTS;
-    let type_hash = match (route, upstream) {
-        (None, None) => plain,
-        (None, Some(_)) => bought,
-        (Some(_), None) => routed,
-        (Some(_), Some(_)) => both,
-    };
+    let cost = body.reported_cost_pusd.map(|cost| number(cost.pico()));
+    let kind = [(4, route), (2, cost), (1, upstream)];
+    let kind = kind.into_iter().filter(|(_, member)| member.is_some());
+    let kind: usize = kind.map(|(bit, _)| bit).sum();
+    let type_hash = RECEIPTS.get(kind).copied().unwrap_or_default();
     let before_route = [
         text(&body.call),
         body.payer.into_word(),
@@ -199,12 +199,14 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         body.request_sha256.0,
         text(&body.model),
     ];
-    let before_upstream = [
+    let before_cost = [
         struct_hash(*ANSWERED_BY, answered_by),
         body.price_row_sha256.0,
         struct_hash(*USAGE, usage.map(|tokens| number(tokens.into()))),
         text(&name(&body.usage_source)),
         raw_usage.unwrap_or_default(),
+    ];
+    let before_upstream = [
         struct_hash(*BILL, bill),
         struct_hash(*HOLD, hold.map(|units| number(units.atomic()))),
         struct_hash(*SETTLEMENT, settlement),
@@ -215,6 +217,7 @@ fn hash(body: &ReceiptBody, signer: Address) -> B256 {
         signer.into_word(),
     ];
     let words = before_route.into_iter().chain(route);
+    let words = words.chain(before_cost).chain(cost);
     let words = words.chain(before_upstream).chain(upstream).chain(rest);
     struct_hash(type_hash, words)
 }

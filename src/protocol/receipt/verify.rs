@@ -3,6 +3,7 @@ use super::{Receipt, ReceiptBody, Settlement, SettlementStatus, UsageSource, typ
 use crate::json::Object;
 use crate::metering::Usage;
 use crate::money::AmountError;
+use crate::pricing::bill;
 use crate::protocol::signature;
 use jiff::Timestamp;
 
@@ -59,11 +60,14 @@ pub enum ReceiptFault {
     /// The upstream's receipt in it does not hold.
     #[error("upstream_receipt does not hold: {}", listed(.0))]
     Upstream(Vec<ReceiptFault>),
+    /// The reported cost cannot be meant, beside what the tokens cost by the price row.
+    #[error("reported_cost_pusd is nothing, or far more than the tokens cost by price_row")]
+    Cost,
     /// More was held than the ceiling quoted.
     #[error("held is more than ceiling")]
     Ceiling,
-    /// There is usage in a receipt that says there is none.
-    #[error("usage_source is none, but usage is not zero")]
+    /// There is usage, or a cost of it, in a receipt that says there is none.
+    #[error("usage_source is none, but usage is not zero or has a cost")]
     Usage,
     /// The settlement contradicts itself.
     #[error("the settlement's status, transaction and block do not fit together")]
@@ -135,7 +139,9 @@ impl ReceiptBody {
             }
         };
         let idle = self.usage_source == UsageSource::None;
-        check(!idle || self.usage == Usage::default(), ReceiptFault::Usage);
+        let nothing = self.usage == Usage::default() && self.reported_cost_pusd.is_none();
+        check(!idle || nothing, ReceiptFault::Usage);
+        check(idle || self.cost_is_believable(), ReceiptFault::Cost);
         check(self.settlement.holds(), ReceiptFault::Settlement);
         check(self.held <= self.ceiling, ReceiptFault::Ceiling);
         let issued_at = self.issued_at.parse::<Timestamp>();
@@ -155,6 +161,18 @@ impl ReceiptBody {
         check(self.charged == again.charged, ReceiptFault::Charged);
         check(self.credited == again.credited, ReceiptFault::Credited);
         check(self.flags == again.flags, ReceiptFault::Flags);
+    }
+}
+
+impl ReceiptBody {
+    /// Amounts that overflow are another fault.
+    fn cost_is_believable(&self) -> bool {
+        let Some(cost) = self.reported_cost_pusd else {
+            return true;
+        };
+        let output = self.usage.output_total().unwrap_or(u64::MAX);
+        let by_row = bill(&self.price_row, &self.usage, 0);
+        by_row.map_or(true, |by_row| by_row.believes(cost, output))
     }
 }
 

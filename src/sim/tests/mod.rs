@@ -264,3 +264,53 @@ fn configuration_is_strict_and_hides_the_key() {
     let again: SimConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
     assert_eq!(again, config);
 }
+
+#[tokio::test]
+async fn the_catalogue_says_what_was_written_and_speeds_to_those_with_a_key() {
+    let config = r#"
+        [[catalogue."a/b".endpoints]]
+        tag = "x"
+        pricing = { prompt = "0.000001" }
+        latency_last_30m = { p50 = 300 }
+    "#;
+    let app = router(toml::from_str(config).unwrap());
+    let read = |headers: &'static [(&'static str, &'static str)]| {
+        let app = app.clone();
+        async move {
+            send(
+                &app,
+                "GET",
+                "/v1/models/a/b/endpoints",
+                headers,
+                String::new(),
+            )
+            .await
+        }
+    };
+    let told = read(&[]).await.json();
+    assert_eq!(
+        told["data"]["endpoints"][0]["pricing"]["prompt"],
+        "0.000001"
+    );
+    assert_eq!(
+        told["data"]["endpoints"][0]["latency_last_30m"],
+        Value::Null
+    );
+    let told = read(&[("authorization", "Bearer k")]).await.json();
+    assert_eq!(told["data"]["endpoints"][0]["latency_last_30m"]["p50"], 300);
+    let json = [("content-type", "application/json")];
+    let put = send(
+        &app,
+        "PUT",
+        "/sim/catalogue/a/b",
+        &json,
+        "{\"endpoints\":[]}".into(),
+    )
+    .await;
+    assert_eq!(put.status, 204);
+    assert_eq!(read(&[]).await.json(), json!({"data": {"endpoints": []}}));
+    send(&app, "DELETE", "/sim/catalogue/a/b", &[], String::new()).await;
+    assert_eq!(read(&[]).await.status, 404);
+    let reads = send(&app, "GET", "/sim/catalogue", &[], String::new()).await;
+    assert_eq!(reads.json(), json!({"a/b": 4}));
+}

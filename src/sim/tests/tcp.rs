@@ -156,3 +156,42 @@ async fn shutdown_cuts_what_hangs_or_drips() {
     assert_eq!(read_to_end(hanging).await, "");
     assert!(!read_to_end(dripping).await.ends_with("0\r\n\r\n"));
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_is_seen_and_billed_for_what_was_generated() {
+    let sim = start().await;
+    for (model, billed) in [
+        ("sim/x?tps=200&out=64", None),
+        ("sim/x?tps=200&out=64&on", Some(64)),
+    ] {
+        let body = ask_stream(model, "x").to_string();
+        let mut socket = sim.send("POST", "/v1/chat/completions", &body).await;
+        let mut some = [0; 1024];
+        let read = timeout(Duration::from_secs(5), socket.read(&mut some)).await;
+        assert!(read.unwrap().unwrap() > 0, "the answer begins");
+        drop(socket);
+        let call = loop {
+            let call = sim
+                .stats()
+                .await
+                .calls
+                .into_iter()
+                .rfind(|call| call.model == model);
+            match call {
+                Some(call) if call.left => break call,
+                Some(call) => assert!(!call.completed, "it was sent to its end: {call:?}"),
+                None => panic!("the call is not known"),
+            }
+        };
+        assert!(call.tokens_sent < 64, "{call:?}");
+        assert_eq!(
+            call.tokens_billed,
+            billed.unwrap_or(call.tokens_sent),
+            "{call:?}"
+        );
+    }
+    let whole = ask("sim/x?out=64", "x");
+    sim.chat(&whole).await;
+    let call = sim.stats().await.calls.pop().unwrap();
+    assert_eq!((call.left, call.tokens_billed), (false, 64));
+}

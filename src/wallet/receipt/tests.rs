@@ -36,6 +36,7 @@ fn body() -> ReceiptBody {
         usage_source: UsageSource::Reported,
         raw_usage: None,
         upstream_receipt: None,
+        reported_cost_pusd: None,
         lines: vec![],
         markup_bps: 0,
         list_pusd: Pusd::ZERO,
@@ -67,6 +68,21 @@ fn bought() -> Bought {
         amount: Units::from_atomic(500),
         call: Some("call_1".to_owned()),
     }
+}
+
+/// What the provider says that a call cost goes before its tokens: the wallet follows the sum, and does not
+/// follow one that cannot be meant.
+#[test]
+fn a_receipt_of_a_reported_cost_holds_within_what_can_be_meant() {
+    let at = |pico: u128| ReceiptBody {
+        reported_cost_pusd: Some(Pusd::from_pico(pico)),
+        ..body()
+    };
+    let receipt = check(&text(at(42_000_001)), &bought(), None).expect("it holds");
+    assert_eq!(receipt.body.charged, Units::from_atomic(43));
+    let absurd = check(&text(at(1_000_000_001)), &bought(), None);
+    let fault = absurd.expect_err("ten times what the tokens cost");
+    assert!(fault.to_string().contains("reported_cost_pusd"), "{fault}");
 }
 
 #[test]

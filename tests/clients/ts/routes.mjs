@@ -23,6 +23,11 @@ export async function payingFetch(input, init) {
   return response;
 }
 
+/** The id of the call that was answered last. */
+export function callId() {
+  return last.headers.get("groat-call-id");
+}
+
 /** Prints what a program read through its SDK: a text, or a tool's call, and the usage that the SDK shows. */
 export function tell(client, { text = "", call = null, usage = null, more = null }) {
   const payment = last.headers.get("payment-response");
@@ -34,6 +39,6 @@ export function tell(client, { text = "", call = null, usage = null, more = null
     usage,
     more,
     payment_response: payment ? JSON.parse(Buffer.from(payment, "base64").toString()) : null,
-    call_id: last.headers.get("groat-call-id"),
+    call_id: callId(),
   }));
 }

@@ -27,6 +27,7 @@ const r = JSON.parse(readFileSync(path, "utf8"));
 const insert = (behind, type, name) => types.Receipt.splice(types.Receipt.findIndex((f) => f.name === behind) + 1, 0, { type, name });
 if (r.route) insert("model", "string", "route");
 if (r.upstream_receipt) insert("settlement", "bytes32", "upstreamReceiptSha256");
+if (r.reported_cost_pusd) insert("rawUsageSha256", "uint256", "reportedCostPusd");
 const account = privateKeyToAccount("0x" + "42".repeat(32));
 const was = r.signature;
 r.signature = await account.signTypedData({
@@ -41,6 +42,7 @@ r.signature = await account.signTypedData({
     usage: { uncached: r.usage.uncached, cacheRead: r.usage.cache_read, cacheWrite5m: r.usage.cache_write_5m, cacheWrite1h: r.usage.cache_write_1h, output: r.usage.output, reasoning: r.usage.reasoning },
     usageSource: r.usage_source,
     rawUsageSha256: r.raw_usage === null ? "0x" + "00".repeat(32) : sha256(canonical(r.raw_usage)),
+    reportedCostPusd: r.reported_cost_pusd,
     bill: { lines: r.lines.map((l) => ({ class: l.class, tokens: l.tokens, ratePusd: l.rate_pusd, amountPusd: l.amount_pusd })), markupBps: r.markup_bps, listPusd: r.list_pusd, cacheSavingPusd: r.cache_saving_pusd, totalPusd: r.total_pusd },
     hold: { ceiling: r.ceiling, held: r.held, charged: r.charged, credited: r.credited },
     settlement: { status: r.settlement.status, transaction: r.settlement.transaction ?? "", block: r.settlement.block ?? 0 },

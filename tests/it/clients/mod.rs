@@ -1,5 +1,6 @@
 //! Published clients, unmodified, pay a gateway: whole and streamed, their own spend limits on.
 
+mod catalogue;
 mod limits;
 mod paying;
 mod program;

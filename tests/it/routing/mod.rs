@@ -1,9 +1,12 @@
 //! Several providers behind one model.
 
 mod answering;
+mod catalogue;
 mod failing;
+mod fast;
 mod pool;
 mod replay;
+mod seen;
 mod warm;
 
 use crate::harness::{Answer, Setup, Stack};
@@ -20,10 +23,15 @@ struct Provider {
 impl Provider {
     /// Starts one; it ends with the test.
     async fn start(name: &'static str) -> Self {
+        Self::start_with(name, SimConfig::default()).await
+    }
+
+    /// Starts one that has this configuration.
+    async fn start_with(name: &'static str, config: SimConfig) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let serving = groat::sim::serve(listener, SimConfig::default(), std::future::pending());
+        let serving = groat::sim::serve(listener, config, std::future::pending());
         tokio::spawn(serving);
         Self { name, url }
     }
