@@ -4,6 +4,8 @@
 use super::llama::Llama;
 use super::{Provider, by};
 use crate::harness::{Setup, Stack};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -82,7 +84,7 @@ struct Arm {
 
 impl Play {
     /// An agent's request: a long beginning of its own, and the turns so far.
-    fn request(&self, arm: &str, n: usize, turns: &[String]) -> String {
+    fn request(&self, arm: &str, n: usize, turns: &[String], dice: &mut StdRng) -> String {
         let instructions = "Use the tools as you are told. ".repeat(self.instructions);
         let mut messages = vec![
             json!({"role": "system", "content": format!("{arm} agent {n}. {instructions}")}),
@@ -95,19 +97,19 @@ impl Play {
         }
         let mut body =
             json!({"model": self.model, "messages": messages, "max_tokens": self.max_tokens});
-        if let Some(provider) = self.provider(arm) {
+        if let Some(provider) = self.provider(arm, dice) {
             body["provider"] = provider;
         }
         body.to_string()
     }
 
     /// The `provider` member of a call, by the way of choosing.
-    fn provider(&self, arm: &str) -> Option<Value> {
+    fn provider(&self, arm: &str, dice: &mut StdRng) -> Option<Value> {
         match arm {
             "by list price" => Some(json!({"sort": "price"})),
             "at random" => {
                 let mut order = self.endpoints.clone();
-                order.shuffle(&mut rand::rng());
+                order.shuffle(dice);
                 Some(json!({"order": order}))
             }
             _ => None,
@@ -117,9 +119,12 @@ impl Play {
     async fn arm(&self, stack: &Stack, arm: &str) -> Arm {
         let mut sum = Arm::default();
         let mut talks = vec![Vec::new(); self.agents];
+        // Chance, but the same each time.
+        let mut dice = StdRng::seed_from_u64(4);
         for _ in 0..self.turns {
             for (n, turns) in talks.iter_mut().enumerate() {
-                let answer = stack.payer.pay(&self.request(arm, n, turns)).await;
+                let request = self.request(arm, n, turns, &mut dice);
+                let answer = stack.payer.pay(&request).await;
                 sum.endpoints.insert(by(&answer));
                 let usage = &answer.receipt()["usage"];
                 let count = |class: &str| usage[class].as_u64().expect("a count");
