@@ -17,6 +17,12 @@ use tokio::time::{MissedTickBehavior, interval};
 /// The kind of the notes.
 const NOTES: &str = "listing";
 
+/// The most notes in one write.
+const NOTES_MAX: usize = 500;
+
+/// The longest reason that is logged, in characters: it may quote what came.
+const WHY_MAX: usize = 300;
+
 /// Requests on their way at once.
 const AT_ONCE: usize = 4;
 
@@ -142,18 +148,17 @@ impl Listings {
                     Err(why) => tracing::warn!(
                         upstream = of.0,
                         model = of.1,
-                        why,
+                        why = why.chars().take(WHY_MAX).collect::<String>(),
                         known = before.good.is_some(),
                         "what the catalogue says of a model is not taken; what was known of it stays"
                     ),
                 }
             }
         }
-        if notes.is_empty() {
-            return changed;
-        }
-        if let Err(error) = self.ledger.take_notes(NOTES, notes).await {
-            tracing::warn!(%error, "the catalogues are not remembered for the next start");
+        for page in notes.chunks(NOTES_MAX) {
+            if let Err(error) = self.ledger.take_notes(NOTES, page.to_vec()).await {
+                tracing::warn!(%error, "the catalogues are not remembered for the next start");
+            }
         }
         changed
     }

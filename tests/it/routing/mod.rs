@@ -4,6 +4,7 @@ mod answering;
 mod catalogue;
 mod failing;
 mod fast;
+mod llama;
 mod pool;
 mod replay;
 mod seen;

@@ -1,17 +1,20 @@
-//! Agents' conversations, turn by turn, over three endpoints with caches: by the list price, at random,
-//! and by Groat's own order. `docs/routing.md` has a run's table.
+//! Agents' conversations, turn by turn, over endpoints with caches: by the list price, at random, and by
+//! Groat's own order. `docs/routing.md` has a run's table.
 
+use super::llama::Llama;
 use super::{Provider, by};
 use crate::harness::{Setup, Stack};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const CONVERSATIONS: usize = 12;
-const TURNS: usize = 15;
+/// The ways of choosing, Groat's own last.
+const ARMS: [&str; 3] = ["by list price", "at random", "Groat's"];
 
 /// Name, what it does, and a price row of glm-5.1 as three providers list it: the cheapest has no cache.
-const PROVIDERS: [(&str, &str, &str); 3] = [
+const SIMULATED: [(&str, &str, &str); 3] = [
     (
         "no-cache",
         "sim/x?cache=off&out=48",
@@ -29,6 +32,20 @@ const PROVIDERS: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// The same of llama.cpp: name, arguments, price row.
+const REAL: [(&str, &[&str], &str); 2] = [
+    (
+        "plain",
+        &["--no-cache-prompt", "--cache-ram", "0"],
+        r#"prompt = "0.09", completion = "0.20""#,
+    ),
+    (
+        "caching",
+        &[],
+        r#"prompt = "0.10", completion = "0.20", cache_read = "0.01""#,
+    ),
+];
+
 const PAYMENT: &str = r#"
 rails = ["exact"]
 settle = "after"
@@ -42,6 +59,19 @@ payer_max_usd = "100.00"
 payer_calls = 100000
 "#;
 
+/// What agents do.
+#[derive(Debug)]
+struct Play {
+    model: &'static str,
+    endpoints: Vec<&'static str>,
+    agents: usize,
+    turns: usize,
+    /// How often a sentence stands in an agent's instructions, and in a tool's result.
+    instructions: usize,
+    result: usize,
+    max_tokens: u64,
+}
+
 /// What one way of choosing came to.
 #[derive(Debug, Default)]
 struct Arm {
@@ -52,106 +82,155 @@ struct Arm {
     endpoints: BTreeSet<String>,
 }
 
-/// The `provider` member of a call, by the way of choosing.
-fn provider(arm: &str) -> Option<Value> {
-    match arm {
-        "by list price" => Some(json!({"sort": "price"})),
-        "at random" => {
-            let mut order: Vec<&str> = PROVIDERS.iter().map(|(name, ..)| *name).collect();
-            order.shuffle(&mut rand::rng());
-            Some(json!({"order": order}))
+impl Play {
+    /// An agent's request: a long beginning of its own, and the turns so far.
+    fn request(&self, arm: &str, n: usize, turns: &[String], dice: &mut StdRng) -> String {
+        let instructions = "Use the tools as you are told. ".repeat(self.instructions);
+        let mut messages = vec![
+            json!({"role": "system", "content": format!("{arm} agent {n}. {instructions}")}),
+            json!({"role": "user", "content": format!("Do task {n}.")}),
+        ];
+        for (turn, answer) in turns.iter().enumerate() {
+            messages.push(json!({"role": "assistant", "content": answer}));
+            let result = format!("Result {turn} of the tool. ").repeat(self.result);
+            messages.push(json!({"role": "user", "content": result}));
         }
-        _ => None,
+        let mut body =
+            json!({"model": self.model, "messages": messages, "max_tokens": self.max_tokens});
+        if let Some(provider) = self.provider(arm, dice) {
+            body["provider"] = provider;
+        }
+        body.to_string()
     }
-}
 
-/// An agent's request: a long beginning of its own, and the turns so far.
-fn request(arm: &str, n: usize, turns: &[String]) -> String {
-    let system =
-        format!("{arm} agent {n}. ").repeat(1) + &"Use the tools as you are told. ".repeat(160);
-    let mut messages = vec![
-        json!({"role": "system", "content": system}),
-        json!({"role": "user", "content": format!("Do task {n}.")}),
-    ];
-    for (turn, answer) in turns.iter().enumerate() {
-        messages.push(json!({"role": "assistant", "content": answer}));
-        let result = format!("Result {turn} of the tool. ").repeat(12);
-        messages.push(json!({"role": "user", "content": result}));
-    }
-    let mut body = json!({"model": "shared", "messages": messages, "max_tokens": 64});
-    if let Some(provider) = provider(arm) {
-        body["provider"] = provider;
-    }
-    body.to_string()
-}
-
-async fn run(stack: &Stack, arm: &str) -> Arm {
-    let mut sum = Arm::default();
-    let mut talks = vec![Vec::new(); CONVERSATIONS];
-    for _ in 0..TURNS {
-        for (n, turns) in talks.iter_mut().enumerate() {
-            let answer = stack.payer.pay(&request(arm, n, turns)).await;
-            sum.endpoints.insert(by(&answer));
-            let usage = &answer.receipt()["usage"];
-            let count = |class: &str| usage[class].as_u64().expect("a count");
-            sum.calls += 1;
-            sum.cached += count("cache_read");
-            sum.prompt += count("cache_read") + count("uncached");
-            let total = answer.receipt()["total_pusd"]
-                .as_str()
-                .map(str::parse::<u128>);
-            sum.pusd += total.expect("a total").expect("a number");
-            let said = answer.json()["choices"][0]["message"]["content"].clone();
-            turns.push(said.as_str().expect("an answer").to_owned());
+    /// The `provider` member of a call, by the way of choosing.
+    fn provider(&self, arm: &str, dice: &mut StdRng) -> Option<Value> {
+        match arm {
+            "by list price" => Some(json!({"sort": "price"})),
+            "at random" => {
+                let mut order = self.endpoints.clone();
+                order.shuffle(dice);
+                Some(json!({"order": order}))
+            }
+            _ => None,
         }
     }
-    sum
+
+    async fn arm(&self, stack: &Stack, arm: &str) -> Arm {
+        let mut sum = Arm::default();
+        let mut talks = vec![Vec::new(); self.agents];
+        // Chance, but the same each time.
+        let mut dice = StdRng::seed_from_u64(4);
+        for _ in 0..self.turns {
+            for (n, turns) in talks.iter_mut().enumerate() {
+                let request = self.request(arm, n, turns, &mut dice);
+                let answer = stack.payer.pay(&request).await;
+                sum.endpoints.insert(by(&answer));
+                let usage = &answer.receipt()["usage"];
+                let count = |class: &str| usage[class].as_u64().expect("a count");
+                sum.calls += 1;
+                sum.cached += count("cache_read");
+                sum.prompt += count("cache_read") + count("uncached");
+                let total = answer.receipt()["total_pusd"]
+                    .as_str()
+                    .map(str::parse::<u128>);
+                sum.pusd += total.expect("a total").expect("a number");
+                let said = answer.json()["choices"][0]["message"]["content"].clone();
+                turns.push(said.as_str().expect("an answer").to_owned());
+            }
+        }
+        sum
+    }
+
+    /// Plays it in every way, prints the rows of the table, and holds what must be true of them all: the
+    /// list price chooses one endpoint without a cache, and Groat one that has it and is cheapest by far.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the table of a run is what the documents show"
+    )]
+    async fn run(&self, stack: &Stack) -> [Arm; 3] {
+        let mut arms = Vec::new();
+        for arm in ARMS {
+            arms.push(self.arm(stack, arm).await);
+        }
+        eprintln!("| model | order | calls | prompt tokens | cached | share | spent (USD) |");
+        eprintln!("|---|---|---|---|---|---|---|");
+        for (arm, sum) in ARMS.iter().zip(&arms) {
+            let share = 100.0 * sum.cached as f64 / sum.prompt as f64;
+            let usd = sum.pusd as f64 / 1e12;
+            eprintln!(
+                "| {} | {arm} | {} | {} | {} | {share:.1} % | {usd:.6} |",
+                self.model, sum.calls, sum.prompt, sum.cached
+            );
+        }
+        let arms: [Arm; 3] = arms.try_into().expect("three arms");
+        let [list, random, own] = &arms;
+        assert_eq!((list.cached, list.endpoints.len()), (0, 1));
+        assert_eq!(
+            own.endpoints.len(),
+            1,
+            "nobody left a warm endpoint: {own:?}"
+        );
+        assert!(random.cached < own.cached, "{random:?} {own:?}");
+        assert!(own.pusd < random.pusd, "{own:?} {random:?}");
+        assert!(own.pusd < list.pusd, "{own:?} {list:?}");
+        stack.reconcile().await;
+        arms
+    }
 }
 
-#[tokio::test]
-#[expect(
-    clippy::print_stderr,
-    reason = "the table of a run is what the documents show"
-)]
-async fn a_conversation_costs_least_where_its_cache_is_kept_warm() {
-    let mut upstreams = String::new();
-    for (name, upstream_id, price) in PROVIDERS {
-        let provider = Provider::start(name).await;
-        upstreams += &provider.entry("", upstream_id, &format!("price = {{ {price} }}"));
-    }
-    let stack = Stack::with(Setup {
+async fn stack(upstreams: String) -> Stack {
+    Stack::with(Setup {
         settler: true,
         payment: PAYMENT,
         upstreams,
         ..Setup::default()
     })
-    .await;
-    let mut arms = Vec::new();
-    for arm in ["by list price", "at random", "Groat's"] {
-        arms.push((arm, run(&stack, arm).await));
+    .await
+}
+
+#[tokio::test]
+async fn a_conversation_costs_least_where_its_cache_is_kept_warm() {
+    let mut upstreams = String::new();
+    for (name, upstream_id, price) in SIMULATED {
+        let provider = Provider::start(name).await;
+        upstreams += &provider.entry("", upstream_id, &format!("price = {{ {price} }}"));
     }
-    eprintln!("| order | calls | prompt tokens | cached | share | spent (USD) |");
-    eprintln!("|---|---|---|---|---|---|");
-    for (arm, sum) in &arms {
-        let share = 100.0 * sum.cached as f64 / sum.prompt as f64;
-        let usd = sum.pusd as f64 / 1e12;
-        eprintln!(
-            "| {arm} | {} | {} | {} | {share:.1} % | {usd:.4} |",
-            sum.calls, sum.prompt, sum.cached
-        );
-    }
-    let [(_, list), (_, random), (_, own)] = arms.as_slice() else {
-        panic!("three arms")
+    let play = Play {
+        model: "shared",
+        endpoints: SIMULATED.map(|(name, ..)| name).to_vec(),
+        agents: 12,
+        turns: 15,
+        instructions: 160,
+        result: 12,
+        max_tokens: 64,
     };
-    assert_eq!((list.cached, list.endpoints.len()), (0, 1));
-    assert_eq!(
-        own.endpoints.len(),
-        1,
-        "nobody left a warm endpoint: {own:?}"
-    );
+    let [list, _, own] = play.run(&stack(upstreams).await).await;
     assert!(own.cached * 100 > own.prompt * 80, "{own:?}");
-    assert!(random.cached < own.cached, "{random:?} {own:?}");
     assert!(own.pusd * 2 < list.pusd, "{own:?} {list:?}");
-    assert!(own.pusd < random.pusd, "{own:?} {random:?}");
-    stack.reconcile().await;
+}
+
+/// The caches are real, and so is what they make of a prompt: two servers with one model, of which the
+/// cheaper one by the list keeps nothing.
+#[tokio::test]
+async fn a_real_models_conversation_costs_least_where_its_cache_is_kept_warm() {
+    let mut servers = Vec::new();
+    let mut upstreams = String::new();
+    for (name, arguments, price) in REAL {
+        let server = Llama::start(name, arguments).await;
+        upstreams += &server.entry(price);
+        servers.push(server);
+    }
+    let play = Play {
+        model: "real",
+        endpoints: REAL.map(|(name, ..)| name).to_vec(),
+        agents: 2,
+        turns: 5,
+        instructions: 16,
+        result: 6,
+        max_tokens: 8,
+    };
+    let [_, _, own] = play.run(&stack(upstreams).await).await;
+    assert_eq!(own.endpoints, BTreeSet::from(["caching".to_owned()]));
+    assert!(own.cached * 2 > own.prompt, "{own:?}");
 }
