@@ -150,6 +150,67 @@ fn a_model_says_itself_whether_it_is_cancelled_or_else_its_upstream_or_its_templ
 }
 
 #[test]
+fn mistakes_in_how_an_upstream_is_paid_are_named() {
+    let read = |pay: &str, lines: &str| {
+        with_upstreams(&format!(
+            "[[upstream]]\nname = \"u\"\nbase_url = \"http://u/v1\"\n{lines}\npay = {{ {pay} }}\n\
+             [[upstream.model]]\nid = \"m\"\nprice = {{ prompt = \"1\", completion = \"2\" }}"
+        ))
+    };
+    let key = "key = { env = \"KEY\" }, budget_usd = \"2.5\"";
+    let config = read(key, "").expect("a configuration");
+    let pay = config.upstreams.first().and_then(|u| u.pay.clone());
+    let pay = pay.expect("a wallet");
+    assert_eq!(
+        (pay.rail, pay.protocol),
+        (RailKind::Exact, PayProtocol::X402)
+    );
+    assert_eq!(
+        (pay.budget.usd_text(), pay.call_max.usd_text()),
+        ("2.5".to_owned(), "1".to_owned())
+    );
+    let told = config.remarks();
+    let told = told.iter().find(|remark| remark.starts_with("u: "));
+    let expected =
+        "u: it is paid for each call, by x402 exact, at most 1 USD for one and 2.5 USD for all";
+    assert_eq!(told.map(String::as_str), Some(expected));
+    for (pay, lines, path) in [
+        ("budget_usd = \"1\"", "", "pay.key"),
+        (
+            "key = { env = \"X_API_KEY\" }, budget_usd = \"1\"",
+            "",
+            "pay.key",
+        ),
+        ("key = { env = \"KEY\" }", "", "pay.budget_usd"),
+        (
+            &format!("{key}, rail = \"batch-settlement\""),
+            "",
+            "pay.rail",
+        ),
+        (
+            &format!("{key}, protocol = \"mpp\", rail = \"upto\""),
+            "",
+            "pay.rail",
+        ),
+        (&format!("{key}, protocol = \"l402\""), "", "pay.protocol"),
+        (
+            &format!("{key}, call_max_usd = \"a lot\""),
+            "",
+            "pay.call_max_usd",
+        ),
+        (key, "key = { env = \"X_API_KEY\" }", "pay"),
+    ] {
+        match read(pay, lines) {
+            Err(ConfigError::Mistakes(mistakes)) => {
+                let paths: Vec<&str> = mistakes.iter().map(|m| m.path.as_str()).collect();
+                assert_eq!(paths, [format!("upstream[0].{path}")], "{pay} {lines}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn mistakes_in_routes_and_templates_are_named() {
     let upstream = |lines: &str, model: &str| {
         let text = format!(
