@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 /// The kind of the notes.
 const NOTES: &str = "listing";
@@ -22,6 +22,9 @@ const NOTES_MAX: usize = 500;
 
 /// The longest reason that is logged, in characters: it may quote what came.
 const WHY_MAX: usize = 300;
+
+/// How soon a catalogue is read again while a model lacks a price.
+const LACKING_EVERY: Duration = Duration::from_secs(10);
 
 /// Requests on their way at once.
 const AT_ONCE: usize = 4;
@@ -196,18 +199,18 @@ impl Listings {
 }
 
 impl Desk {
-    /// Reads the catalogues so often, from now until the desk is closed, and puts what they say in force: new
-    /// prices as at a reload, speeds where endpoints have not shown their own.
+    /// Reads the catalogues so often, from now until the desk is closed, and sooner while a model cannot be
+    /// sold for want of a price; puts what they say in force: new prices as at a reload, speeds where
+    /// endpoints have not shown their own.
     pub fn keep_prices(&self, listings: Arc<Listings>, every: Duration) {
         let desk = self.clone();
         tokio::spawn(async move {
             let closing = &desk.shared().closing;
-            let mut ticks = interval(every);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut pause = Duration::ZERO;
             loop {
                 let read = async {
                     tokio::select! {
-                        _ = ticks.tick() => {}
+                        () = sleep(pause) => {}
                         () = listings.configured.notified() => {}
                     }
                     listings.read().await
@@ -224,6 +227,10 @@ impl Desk {
                 }
                 let speeds = listings.speeds(&desk.prices().current());
                 desk.shared().routing.measured.hear(speeds);
+                pause = match listings.lacking().is_empty() {
+                    true => every,
+                    false => every.min(LACKING_EVERY),
+                };
             }
         });
     }

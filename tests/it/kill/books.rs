@@ -169,7 +169,9 @@ impl Books {
         assert_eq!(call.request, request(&purchase.body), "{purchase:?}");
     }
 
-    /// The upstream saw no body more often than the ledger knew first: once for each call.
+    /// The upstream saw no body more often than the ledger knew: once for each call, and once more where the
+    /// gateway died with the hold on its way to the disk. Nothing of such a call is in the books, so nobody
+    /// is charged for it, and a purchase lives through one death.
     pub(super) async fn agree_with_upstream(&self, purchases: &[Purchase], stack: &Stack) {
         let seen = stack.seen().await;
         assert_eq!(
@@ -186,21 +188,18 @@ impl Books {
             .iter()
             .map(|purchase| (prompt(&purchase.body), forwarded(purchase)))
             .collect();
-        let all: usize = forwarded.values().sum();
-        assert!(seen.calls.len() <= all, "{} of {all}", seen.calls.len());
         let mut bodies: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for call in &seen.calls {
             bodies.entry(&call.body_sha256).or_default().push(call.n);
         }
-        // The upstream's bodies name its own models, so that they are known by their prompts; those
-        // that came once are within the sum.
+        // The upstream's bodies name its own models, so that they are known by their prompts.
         for calls in bodies.values().filter(|calls| calls.len() > 1) {
             let url = format!("{}/sim/body/{}", stack.sim, calls[0]);
             let body = reqwest::get(url).await.expect("the simulator").text().await;
             let prompt = prompt(&body.expect("a body"));
             let known = forwarded.get(&prompt).copied().unwrap_or_default();
             assert!(
-                calls.len() <= known,
+                calls.len() <= known + 1,
                 "the upstream was called {} times for {known} calls: {prompt}",
                 calls.len()
             );
