@@ -83,10 +83,14 @@ fn setup(provider: &Provider) -> Setup {
 
 /// A provider that answers the model by its listed name, and lists it so.
 async fn provider(name: &'static str, endpoints: Value) -> Provider {
+    provider_as(name, endpoints, Behaviour::default()).await
+}
+
+async fn provider_as(name: &'static str, endpoints: Value, behaviour: Behaviour) -> Provider {
     let behaviour = Behaviour {
         dialect: Dialect::OpenRouter,
         output_price: 1_000_000,
-        ..Behaviour::default()
+        ..behaviour
     };
     let config = SimConfig {
         model: [(LISTED.to_owned(), behaviour)].into(),
@@ -292,10 +296,15 @@ async fn until_endpoints_show_how_fast_they_are_their_catalogue_is_believed() {
         one["throughput_last_30m"] = json!({"p50": speed});
         json!([one])
     };
+    // Each is as fast as is said of it, so that a call that learns of the other changes nothing.
+    let at = |tokens_per_second| Behaviour {
+        tokens_per_second,
+        ..Behaviour::default()
+    };
     // Milliseconds here, seconds there.
     let (slow, quick) = (
-        provider("slow", fast(json!(2_000), 90)).await,
-        provider("quick", fast(json!(0.25), 20)).await,
+        provider_as("slow", fast(json!(2_000), 900), at(900)).await,
+        provider_as("quick", fast(json!(0.25), 200), at(200)).await,
     );
     let stack = Stack::with(Setup {
         upstreams: [slow.unpriced(), quick.unpriced()].concat(),
