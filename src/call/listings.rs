@@ -8,6 +8,7 @@ use crate::pricing::openrouter::{Listing, listing};
 use crate::router::{Catalogue, Endpoint, Router};
 use crate::stats::Hearsay;
 use futures::StreamExt;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,9 +47,16 @@ pub struct Listings {
 #[derive(Debug, Default)]
 struct Known {
     /// The last that was believed.
-    good: Option<Listing>,
+    good: Option<Good>,
     /// A newer one that is odd, until it is read a second time.
     doubted: Option<Listing>,
+}
+
+/// What is believed of a model, and remembered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Good {
+    listing: Listing,
+    heard: Hearsay,
 }
 
 impl Listings {
@@ -84,7 +92,7 @@ impl Listings {
         let priced = |upstream: &UpstreamConfig| {
             upstream.listed(|model| {
                 let of = (upstream.name.clone(), model.listed_as.clone());
-                known.get(&of)?.good.as_ref()
+                Some(&known.get(&of)?.good.as_ref()?.listing)
             })
         };
         self.upstreams().iter().map(priced).collect()
@@ -112,12 +120,7 @@ impl Listings {
                 endpoint.upstream.name.clone(),
                 endpoint.upstream_id().to_owned(),
             );
-            let listing = known.get(&of)?.good.as_ref()?;
-            let heard = Hearsay {
-                first_token: listing.first_token,
-                speed: listing.throughput,
-            };
-            Some((endpoint.id, heard))
+            Some((endpoint.id, known.get(&of)?.good.as_ref()?.heard))
         };
         router.endpoints().filter_map(heard).collect()
     }
@@ -128,10 +131,7 @@ impl Listings {
         let read = asked.into_iter().map(|(catalogue, of)| async move {
             let read = catalogue.read(&of.1).await;
             let read = read.map_err(|error| error.to_string());
-            (
-                of,
-                read.and_then(|text| listing(&text).map_err(|error| error.to_string())),
-            )
+            (of, read.and_then(|text| good(&text)))
         });
         let read: Vec<_> = futures::stream::iter(read)
             .buffer_unordered(AT_ONCE)
@@ -239,20 +239,26 @@ impl Desk {
 impl Known {
     /// Takes a newer listing; whether it sells otherwise than the one before. One that is odd is taken when it
     /// was read twice, one time after the other.
-    fn take(&mut self, newer: Listing) -> Result<bool, String> {
-        let doubt = self.good.as_ref().and_then(|good| good.doubts(&newer));
-        let again = self
-            .doubted
-            .take()
-            .is_some_and(|before| before.sells_as(&newer));
+    fn take(&mut self, newer: Good) -> Result<bool, String> {
+        let before = self.good.as_ref().map(|good| &good.listing);
+        let doubt = before.and_then(|before| before.doubts(&newer.listing));
+        let again = self.doubted.take().as_ref() == Some(&newer.listing);
         if let Some(doubt) = doubt.filter(|_| !again) {
-            self.doubted = Some(newer);
+            self.doubted = Some(newer.listing);
             return Err(format!("{doubt}; it is believed when it is read once more"));
         }
-        let same = self.good.as_ref().is_some_and(|good| good.sells_as(&newer));
+        let same = before == Some(&newer.listing);
         self.good = Some(newer);
         Ok(!same)
     }
+}
+
+/// Reads a catalogue's answer.
+fn good(text: &str) -> Result<Good, String> {
+    Ok(Good {
+        listing: listing(text).map_err(|error| error.to_string())?,
+        heard: Hearsay::of(text),
+    })
 }
 
 fn note(of: &Of, known: &Known) -> Option<Note> {
@@ -267,32 +273,35 @@ mod tests {
     use crate::pricing::PriceRow;
     use std::collections::BTreeSet;
 
-    fn listing(endpoints: usize, prompt: u64) -> Listing {
-        Listing {
+    fn listed(endpoints: usize, prompt: u64) -> Good {
+        let listing = Listing {
             row: PriceRow::new(Rate::from_pico(prompt), Rate::from_pico(1)),
             context_tokens: None,
             output_max: None,
             parameters: BTreeSet::new(),
             endpoints,
-            first_token: None,
-            throughput: None,
-        }
+        };
+        let heard = Hearsay::default();
+        Good { listing, heard }
     }
 
     #[test]
     fn what_is_odd_is_believed_when_it_is_read_twice_running() {
         let mut known = Known::default();
-        assert_eq!(known.take(listing(8, 100)), Ok(true), "the first of all");
-        assert_eq!(known.take(listing(8, 100)), Ok(false));
-        assert_eq!(known.take(listing(4, 200)), Ok(true));
-        assert!(known.take(listing(1, 200)).is_err());
-        assert_eq!(known.take(listing(4, 200)), Ok(false), "a slip");
-        assert!(known.take(listing(1, 200)).is_err(), "not twice running");
-        assert!(
-            known.take(listing(4, 20_000)).is_err(),
-            "odd in another way"
+        assert_eq!(known.take(listed(8, 100)), Ok(true), "the first of all");
+        let mut faster = listed(8, 100);
+        faster.heard.speed = Some(90.0);
+        assert_eq!(known.take(faster), Ok(false), "sold as before");
+        assert_eq!(
+            known.good.as_ref().and_then(|good| good.heard.speed),
+            Some(90.0)
         );
-        assert_eq!(known.good, Some(listing(4, 200)), "the last good one stays");
-        assert_eq!(known.take(listing(4, 20_000)), Ok(true));
+        assert_eq!(known.take(listed(4, 200)), Ok(true));
+        assert!(known.take(listed(1, 200)).is_err());
+        assert_eq!(known.take(listed(4, 200)), Ok(false), "a slip");
+        assert!(known.take(listed(1, 200)).is_err(), "not twice running");
+        assert!(known.take(listed(4, 20_000)).is_err(), "odd in another way");
+        assert_eq!(known.good, Some(listed(4, 200)), "the last good one stays");
+        assert_eq!(known.take(listed(4, 20_000)), Ok(true));
     }
 }

@@ -1,7 +1,7 @@
 //! What calls taught of each endpoint: how fast it is, and what its cache is worth. Times come in as
 //! arguments.
 
-use super::Decayed;
+use super::{Decayed, Hearsay};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -80,15 +80,6 @@ impl Measured {
         let whole = self.read.saturating_mul(1000);
         whole.checked_div(self.readable).unwrap_or(0)
     }
-}
-
-/// What others say of an endpoint, until its own calls show it.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Hearsay {
-    /// Seconds to the first token, half of the time.
-    pub first_token: Option<f64>,
-    /// Tokens a second, half of the time.
-    pub speed: Option<f64>,
 }
 
 /// All endpoints, by their ids.

@@ -15,18 +15,11 @@ use prices::{Pricing, row};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The documentation calls the latency milliseconds, and shows seconds. Of real endpoints no median to the
-/// first token is as long as 50 s, and not all are as short as 50 ms.
-const MILLISECONDS_FROM: f64 = 50.0;
-
-/// The fastest output that is believed, in tokens a second.
-const SPEED_MAX: f64 = 100_000.0;
-
 /// So many times the price that it was is odd.
 const JUMP: u64 = 10;
 
 /// One model, over all endpoints that may answer it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// Prices that none of its endpoints is above.
     pub row: PriceRow,
@@ -38,10 +31,6 @@ pub struct Listing {
     pub parameters: BTreeSet<String>,
     /// How many there are.
     pub endpoints: usize,
-    /// Seconds to the first token, half of the time at half of them.
-    pub first_token: Option<f64>,
-    /// Tokens a second, the same way.
-    pub throughput: Option<f64>,
 }
 
 /// Why an answer is not taken.
@@ -85,13 +74,6 @@ struct Item {
     pricing: Pricing,
     #[serde(default)]
     supported_parameters: Vec<String>,
-    latency_last_30m: Option<Percentiles>,
-    throughput_last_30m: Option<Percentiles>,
-}
-
-#[derive(Deserialize)]
-struct Percentiles {
-    p50: Option<f64>,
 }
 
 /// Reads an answer; fails when a single endpoint's prices cannot be meant, since that may answer too.
@@ -122,10 +104,6 @@ pub fn listing(json: &str) -> Result<Listing, ListingFault> {
         let each: Option<Vec<u64>> = items.iter().map(of).collect();
         each.and_then(|each| each.into_iter().max())
     };
-    let medians = |of: fn(&Item) -> Option<&Percentiles>| {
-        let each = items.iter().filter_map(|item| of(item)?.p50);
-        each.filter(|p50| *p50 > 0.0).collect::<Vec<f64>>()
-    };
     Ok(Listing {
         row,
         context_tokens: most(|item| item.context_length),
@@ -135,9 +113,6 @@ pub fn listing(json: &str) -> Result<Listing, ListingFault> {
             .flat_map(|item| item.supported_parameters.iter().cloned())
             .collect(),
         endpoints: items.len(),
-        first_token: middle(seconds(medians(|item| item.latency_last_30m.as_ref()))),
-        throughput: middle(medians(|item| item.throughput_last_30m.as_ref()))
-            .filter(|speed| *speed < SPEED_MAX),
     })
 }
 
@@ -157,32 +132,4 @@ impl Listing {
             None
         }
     }
-
-    /// Whether two say the same but for how fast the endpoints are.
-    pub fn sells_as(&self, other: &Self) -> bool {
-        let sold = |listing: &Self| Self {
-            first_token: None,
-            throughput: None,
-            ..listing.clone()
-        };
-        sold(self) == sold(other)
-    }
-}
-
-/// Latencies in seconds, of whichever unit they all are.
-fn seconds(latencies: Vec<f64>) -> Vec<f64> {
-    match latencies
-        .iter()
-        .any(|latency| *latency >= MILLISECONDS_FROM)
-    {
-        true => latencies.into_iter().map(|ms| ms / 1000.0).collect(),
-        false => latencies,
-    }
-}
-
-/// The one in the middle; of an even number the lower of two.
-fn middle(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let at = values.len().saturating_sub(1).checked_div(2)?;
-    values.get(at).copied()
 }

@@ -17,8 +17,6 @@ struct Case {
     output_max: Option<u64>,
     #[serde(default)]
     parameters: BTreeSet<String>,
-    first_token: Option<f64>,
-    throughput: Option<f64>,
     /// Words of the refusal.
     fault: Option<String>,
 }
@@ -48,8 +46,6 @@ fn every_golden_answer_is_read_as_computed_by_hand() {
                     output_max: case.output_max,
                     parameters: case.parameters,
                     endpoints: in_service.count(),
-                    first_token: case.first_token,
-                    throughput: case.throughput,
                 };
                 assert_eq!(read, expected, "{}", case.name);
             }
@@ -80,12 +76,6 @@ fn what_shrinks_or_jumps_is_odd() {
     assert!(now.doubts(&sold(1, "0.000001")).is_some());
     assert!(now.doubts(&sold(4, "0.000010000001")).is_some());
     assert!(now.doubts(&sold(4, "0.000000099999")).is_some());
-    let faster = Listing {
-        first_token: Some(0.1),
-        ..now.clone()
-    };
-    assert!(now.sells_as(&faster));
-    assert!(!now.sells_as(&sold(4, "0.000002")));
 }
 
 fn price() -> impl Strategy<Value = u64> {
