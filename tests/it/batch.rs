@@ -272,6 +272,38 @@ async fn rule_5_killed_at_any_point_of_a_batch_each_call_is_settled_once() {
 }
 
 #[tokio::test]
+async fn a_batch_that_was_too_long_to_keep_is_signed_anew_after_a_restart() {
+    const LONG: &str = r#"
+rails = ["upto"]
+[settler]
+address = "0x5e771e4000000000000000000000000000000001"
+batch_max = 30
+batch_wait_ms = 600000
+[exposure]
+payer_calls = 1000
+"#;
+    let mut stack = Stack::with(Setup {
+        settler: true,
+        payment: LONG,
+        // What is sent again for being old would hide what is sent again for being lost.
+        chain: "bump_after_ms = 600000\n",
+        failpoints: "settle_sent=return",
+        ..Setup::default()
+    })
+    .await;
+    permits(&stack, stack.payer.key.address()).await;
+    let first = calls(&stack.payer, 29).await;
+    let body = chat("m", "the last", false);
+    let payment = stack.payer.payment(&body).await;
+    let _ = stack.payer.send(&body, &payment).await;
+    stack.gateway.wait().await;
+    stack.gateway.start("").await;
+    assert_eq!(transactions(&stack, &first).await.len(), 1);
+    assert_eq!(sent(&stack).await, 1);
+    stack.reconcile().await;
+}
+
+#[tokio::test]
 async fn rule_7_a_stop_sends_what_waits_to_be_settled_with_others() {
     let mut stack = stack(UPTO, "").await;
     let payer = stack.payer.key.address();

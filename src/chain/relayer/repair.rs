@@ -34,7 +34,10 @@ impl Lane {
                 continue;
             };
             let forgotten = sky.pending <= flight.nonce && !flight.unchecked;
-            if forgotten && flight.resend.is_due() {
+            if forgotten && raw.is_empty() {
+                // A long one is not kept over a restart: it is signed anew.
+                flight.bump_at = Instant::now();
+            } else if forgotten && flight.resend.is_due() {
                 flight.resend.push_back();
                 again.push((flight.nonce, *seq, raw));
             }
