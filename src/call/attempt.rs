@@ -100,7 +100,7 @@ impl Attempt {
         // What is settled beforehand is forwarded when that is done; the rest goes on at once.
         let forwarded = Event::Forwarded { at_ms: now_ms() };
         let then = match authorized.settle_when {
-            SettleWhen::Before => Vec::new(),
+            SettleWhen::Before => authorized.sent.into_iter().collect(),
             SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => vec![forwarded],
         };
         let (state, hold) = match shared.ledger.begin(hold, then).await {

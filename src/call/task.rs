@@ -19,7 +19,7 @@ use crate::ledger::{
 use crate::money::Units;
 use crate::payment::{MppPaid, PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
-use crate::protocol::x402;
+use crate::protocol::{mpp, x402};
 use crate::router::{Conversation, UpstreamFailure};
 use alloy::primitives::Address;
 use http::HeaderMap;
@@ -49,7 +49,7 @@ pub(super) struct Task {
     pub(super) end_waits: bool,
     pub(super) version: x402::Version,
     /// The challenge that was paid, by MPP.
-    pub(super) challenge: Option<String>,
+    pub(super) challenge: Option<Box<mpp::Challenge>>,
     pub(super) headers: HeaderMap,
 }
 
@@ -421,7 +421,8 @@ impl Task {
                 _ => None,
             };
             return heading.by_mpp(MppPaid {
-                challenge: challenge.clone(),
+                method: challenge.method.clone(),
+                challenge: challenge.id.clone(),
                 call: self.id,
                 network: rails.network(),
                 transaction,

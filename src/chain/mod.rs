@@ -15,6 +15,7 @@ pub mod bindings;
 mod channel;
 pub mod dev;
 mod error;
+mod handed;
 mod logs;
 mod preflight;
 mod relayer;
@@ -28,6 +29,7 @@ pub use channel::{
     DepositCall, DepositPreflight, Due, SignedDigest, Withdrawal,
 };
 pub use error::{ChainError, RevertReason};
+pub use handed::Handed;
 pub use logs::Place;
 pub use preflight::permit2::{PermitPreflight, PermitTransfer};
 pub use preflight::{Preflight, Transfer};

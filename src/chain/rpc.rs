@@ -196,6 +196,17 @@ impl Rpc {
             .await
     }
 
+    /// The same, as somebody's call.
+    pub async fn call_as(
+        &self,
+        from: Address,
+        to: Address,
+        calldata: &Bytes,
+    ) -> Result<Bytes, ChainError> {
+        self.request("eth_call", call_params(Some(from), to, calldata))
+            .await
+    }
+
     /// Any one JSON-RPC method.
     pub async fn request<P: RpcSend, R: RpcRecv>(
         &self,

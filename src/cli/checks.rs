@@ -41,7 +41,7 @@ fn called(config: &Config) -> Vec<(&'static str, Address)> {
     let mut called = vec![("the asset (asset.address)", config.asset.address)];
     for rail in &config.payment.rails {
         match rail {
-            RailKind::Exact => {}
+            RailKind::Exact | RailKind::TempoCharge => {}
             RailKind::ExactPermit2 => called.extend([
                 ("Permit2 (contracts.permit2)", contracts.permit2),
                 (

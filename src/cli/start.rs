@@ -114,6 +114,7 @@ impl Gateway {
             settler: config.settler,
             settlers,
             settle_margin: config.payment.settle_margin,
+            confirmations: config.chain.confirmations,
         };
         let settlements = Settlements::new(
             &ledger,

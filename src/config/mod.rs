@@ -12,6 +12,7 @@ mod remarks;
 mod secret;
 mod sections;
 mod template;
+mod tempo;
 mod unpriced;
 mod upstream;
 
@@ -25,6 +26,7 @@ pub use rails::{
 pub use reader::{Environment, Mistake};
 pub use secret::Secret;
 pub use sections::{AssetConfig, ChainConfig, GatewayConfig, PaymentConfig};
+pub use tempo::TempoConfig;
 pub use unpriced::UnpricedModel;
 #[cfg(test)]
 pub(crate) use upstream::upstreams_of;
@@ -49,6 +51,8 @@ pub struct Config {
     pub exposure: ExposureConfig,
     /// How the same is asked for by MPP.
     pub mpp: MppConfig,
+    /// What the rails of Tempo need.
+    pub tempo: TempoConfig,
     /// How channels are offered and looked after.
     pub channels: ChannelsConfig,
     /// The contract that settles many payments in one transaction.
@@ -93,6 +97,7 @@ impl Config {
             payment.max_timeout_seconds,
             &mut mistakes,
         );
+        let tempo = TempoConfig::read(root.table("tempo"), &mut mistakes);
         let channels = ChannelsConfig::read(root.table("channels"), asset.decimals, &mut mistakes);
         let settler = SettlerConfig::read(root.table("settler"), &mut mistakes);
         let contracts = ContractsConfig::read(root.table("contracts"), &mut mistakes);
@@ -116,6 +121,7 @@ impl Config {
                 payment,
                 exposure,
                 mpp,
+                tempo,
                 channels,
                 settler,
                 contracts,

@@ -81,7 +81,9 @@ impl PayConfig {
         let protocol = r.parsed("protocol", PayProtocol::X402, "\"x402\" or \"mpp\"");
         let rail = r.parsed("rail", RailKind::Exact, RAILS);
         match (protocol, rail) {
-            (_, RailKind::Channel) => r.wrong("rail", format!("must be {RAILS}")),
+            (_, RailKind::Channel | RailKind::TempoCharge) => {
+                r.wrong("rail", format!("must be {RAILS}"));
+            }
             (PayProtocol::Mpp, RailKind::Upto | RailKind::ExactPermit2) => {
                 r.wrong("rail", "must be \"exact\" where protocol is \"mpp\"");
             }

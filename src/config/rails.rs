@@ -23,11 +23,24 @@ pub enum RailKind {
     Upto,
     /// x402 `batch-settlement`: a channel that many calls are paid from.
     Channel,
+    /// MPP `tempo/charge`: the ceiling in one transfer on Tempo, the change as credit.
+    TempoCharge,
 }
 
 impl RailKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Exact, Self::ExactPermit2, Self::Upto, Self::Channel];
+    pub const ALL: [Self; 5] = [
+        Self::Exact,
+        Self::ExactPermit2,
+        Self::Upto,
+        Self::Channel,
+        Self::TempoCharge,
+    ];
+
+    /// Whether it is asked for by x402; MPP asks for the others alone.
+    pub const fn is_x402(self) -> bool {
+        !matches!(self, Self::TempoCharge)
+    }
 
     /// Its name in the configuration and in the header by which a caller asks for it.
     pub const fn name(self) -> &'static str {
@@ -36,6 +49,7 @@ impl RailKind {
             Self::ExactPermit2 => "exact-permit2",
             Self::Upto => "upto",
             Self::Channel => "batch-settlement",
+            Self::TempoCharge => "tempo-charge",
         }
     }
 }
@@ -67,11 +81,15 @@ pub(super) fn rails(r: &mut Reader<'_>) -> Vec<RailKind> {
     for name in names {
         match name.parse() {
             Ok(kind) if rails.contains(&kind) => r.wrong("rails", format!("{name:?} stands twice")),
+            Ok(RailKind::TempoCharge) if !cfg!(feature = "tempo") => r.wrong(
+                "rails",
+                format!("{name:?} is not in this build: build with `--features tempo`"),
+            ),
             Ok(kind) => rails.push(kind),
             Err(()) => r.wrong(
                 "rails",
                 format!(
-                    "{name:?} is no rail: write \"exact\", \"upto\", \"batch-settlement\" or \"exact-permit2\""
+                    "{name:?} is no rail: write \"exact\", \"upto\", \"batch-settlement\", \"exact-permit2\" or \"tempo-charge\""
                 ),
             ),
         }

@@ -27,6 +27,15 @@ impl App {
         (refusal, channel): (&PaymentRefusal, Option<&ChannelState>),
     ) -> Response {
         let mut response = self.offers(call, wish, refusal, channel);
+        if self
+            .inner
+            .desk
+            .rails()
+            .amounts(call.ceiling, wish)
+            .is_empty()
+        {
+            response.headers_mut().remove(PAYMENT_REQUIRED);
+        }
         self.challenge_by_mpp(&mut response, call, asked, wish);
         response
     }

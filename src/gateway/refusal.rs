@@ -28,7 +28,9 @@ impl App {
                 ApiError::new(StatusCode::BAD_REQUEST, name(refusal), reason.to_string())
             }
             // Somebody's money has moved: no fresh challenge.
-            Refusal::Payment(reason @ PaymentRefusal::NonceUsed) if by_mpp => {
+            Refusal::Payment(
+                reason @ (PaymentRefusal::NonceUsed | PaymentRefusal::Mpp(Refused::Elsewhere(_))),
+            ) if by_mpp => {
                 ApiError::new(StatusCode::FORBIDDEN, name(refusal), reason.to_string())
             }
             Refusal::SettlementFailed { .. } if by_mpp => {

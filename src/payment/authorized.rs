@@ -3,7 +3,7 @@
 use super::channel::Lease;
 use super::exposure::Reservation;
 use crate::config::RailKind;
-use crate::ledger::{ChannelState, ChannelUse, SettleWhen, Takes};
+use crate::ledger::{ChannelState, ChannelUse, Event, SettleWhen, Takes};
 use crate::money::Units;
 use crate::protocol::Refusal;
 use alloy::primitives::Address;
@@ -30,6 +30,8 @@ pub struct Authorized {
     /// Whether the answer's end should wait for the settlement: the payer's next payment will be
     /// signed by what the chain says then.
     pub end_waits: bool,
+    /// The transaction that is sent for it from its hold on, or was sent before.
+    pub sent: Option<Event>,
 }
 
 /// How a channel pays for a call.
@@ -82,5 +84,6 @@ pub const fn ledger_name(rail: RailKind) -> &'static str {
         RailKind::ExactPermit2 => "x402-exact-permit2",
         RailKind::Upto => "x402-upto",
         RailKind::Channel => "x402-batch-settlement",
+        RailKind::TempoCharge => "mpp-tempo-charge",
     }
 }

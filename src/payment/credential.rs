@@ -2,6 +2,7 @@
 
 use crate::config::RailKind;
 use crate::money::Units;
+use crate::protocol::mpp::tempo::Charge;
 use crate::protocol::x402::{Credential, Payload};
 use alloy::primitives::Address;
 
@@ -10,6 +11,7 @@ pub(super) fn kinds(payload: &Payload) -> &'static [RailKind] {
     match payload {
         Payload::Eip3009(_) => &[RailKind::Exact],
         Payload::Channel(_) => &[RailKind::Channel],
+        Payload::Tempo(_) => &[RailKind::TempoCharge],
         Payload::Permit2(signed) => match signed.authorization.witness.facilitator {
             Some(_) => &[RailKind::Upto],
             None => &[RailKind::ExactPermit2],
@@ -23,6 +25,7 @@ pub fn payer(credential: &Credential) -> Address {
         Payload::Eip3009(signed) => signed.authorization.from,
         Payload::Permit2(signed) => signed.authorization.from,
         Payload::Channel(payload) => payload.config().payer,
+        Payload::Tempo(signed) => signed.payer,
     }
 }
 
@@ -32,6 +35,7 @@ pub fn signature(credential: &Credential) -> &[u8] {
         Payload::Eip3009(signed) => &signed.signature,
         Payload::Permit2(signed) => &signed.signature,
         Payload::Channel(payload) => &payload.voucher().signature,
+        Payload::Tempo(signed) => signed.means.bytes(),
     }
 }
 
@@ -40,6 +44,10 @@ pub(super) fn signed_amount(credential: &Credential) -> Option<Units> {
     let value = match &credential.payload {
         Payload::Eip3009(signed) => signed.authorization.value,
         Payload::Permit2(signed) => signed.authorization.permitted.amount,
+        Payload::Tempo(signed) => {
+            let charge = Charge::from_request(&signed.credential.challenge.request);
+            return charge.map(|charge| charge.amount);
+        }
         Payload::Channel(_) => return None,
     };
     u128::try_from(value).ok().map(Units::from_atomic)

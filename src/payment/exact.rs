@@ -10,6 +10,7 @@ use crate::ledger::{ReplayKey, SettleWhen, Takes};
 use crate::money::Units;
 use crate::protocol::eip712::Separator;
 use crate::protocol::eip3009::{self, Proof, Signed, Terms};
+use crate::protocol::mpp::evm::Charge;
 use crate::protocol::x402::{Credential, EXACT, Requirements};
 use crate::protocol::{Network, Refusal};
 use alloy::primitives::{Address, U256};
@@ -72,6 +73,17 @@ impl ExactRail {
             pay_to: self.payee.pay_to,
             max_timeout_seconds: self.payee.max_timeout_seconds,
             extra: Some(extra),
+        }
+    }
+
+    /// The same as MPP asks for it.
+    pub(super) fn charge(&self, amount: Units) -> Charge {
+        Charge {
+            amount,
+            currency: self.payee.asset.address,
+            recipient: self.payee.pay_to,
+            network: self.payee.network,
+            decimals: self.payee.asset.decimals.get(),
         }
     }
 
@@ -164,6 +176,7 @@ impl ExactRail {
             reservation: Some(reservation),
             channel: None,
             end_waits: false,
+            sent: None,
         })
     }
 

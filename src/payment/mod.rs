@@ -21,6 +21,7 @@ mod rails;
 mod settlement;
 mod stored;
 mod stranded;
+mod tempo;
 
 pub use approval::{NoSponsoring, Sponsoring};
 pub use authorized::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name};

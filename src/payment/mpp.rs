@@ -1,16 +1,17 @@
-//! `evm/charge` of MPP: the transfer that `exact` takes by EIP-3009, asked for and paid in other words.
+//! What MPP asks for: by `evm/charge` the transfer that `exact` takes by EIP-3009, in other words, and by
+//! `tempo/charge` one on Tempo.
 //!
 //! A credential of the `Payment` scheme is read into the form of every other one, the offer it accepted
 //! included, so that there is one way to judge, hold and settle it, and one key it is spent under.
 
 use super::exact::ExactRail;
+use super::tempo::TempoRail;
 use crate::config::{Config, GatewayConfig};
 use crate::ledger::CallId;
 use crate::money::Units;
-use crate::protocol::mpp::evm::{self, Charge};
-use crate::protocol::mpp::{self, Challenge, Issuer, Keys, Opened, Receipt, Refused};
+use crate::protocol::mpp::{self, Challenge, Issuer, Keys, Opened, Receipt, Refused, evm, tempo};
 use crate::protocol::payment_identifier::PaymentId;
-use crate::protocol::x402::{self, EXACT, Extensions, Payload, Requirements, Version};
+use crate::protocol::x402::{self, Extensions, Payload, Requirements, Version};
 use crate::protocol::{Network, Refusal};
 use alloy::primitives::Address;
 use hmac::{Hmac, KeyInit, Mac};
@@ -40,14 +41,10 @@ pub struct Method {
     pub currency: Address,
 }
 
-impl Method {
-    pub(super) const fn charge(currency: Address) -> Self {
-        Self {
-            method: evm::METHOD,
-            intent: evm::CHARGE,
-            currency,
-        }
-    }
+/// The rails that can be paid by MPP.
+pub(super) struct Takes<'a> {
+    pub(super) exact: &'a ExactRail,
+    pub(super) tempo: Option<&'a TempoRail>,
 }
 
 /// A payment that came by MPP: read, and sealed here, but perhaps for another request.
@@ -62,6 +59,8 @@ pub struct MppPayment {
 /// What was paid for a call, as far as it is known when the answer begins.
 #[derive(Debug, Clone)]
 pub struct MppPaid {
+    /// Who settled.
+    pub method: String,
     /// The challenge that was paid.
     pub challenge: String,
     /// The call.
@@ -99,25 +98,16 @@ impl Mpp {
         })
     }
 
-    /// The challenge for what an offer of `exact` asks for.
+    /// The challenge to pay what a request asks for, by the method and the intent of these names.
     pub(super) fn challenge(
         &self,
-        offer: &Requirements,
-        decimals: u8,
+        names: (&str, &str),
+        request: String,
+        price_row: &str,
         bound: &mpp::Bound<'_>,
         now_s: u64,
     ) -> Challenge {
-        let charge = Charge {
-            amount: offer.amount,
-            currency: offer.asset,
-            recipient: offer.pay_to,
-            network: offer.network,
-            decimals,
-        };
-        let names = (evm::METHOD, evm::CHARGE);
-        let price_row = offer.extra_text("priceRow").unwrap_or_default();
         let expires = now_s.saturating_add(self.expires_seconds);
-        let request = charge.to_request();
         let salted = (price_row, rand::random());
         self.issuer
             .challenge(names, request, bound, salted, expires)
@@ -127,33 +117,61 @@ impl Mpp {
     pub(super) fn read(
         &self,
         credential: &mpp::Credential,
-        exact: &ExactRail,
+        takes: &Takes<'_>,
         idempotency_key: Option<&str>,
     ) -> Result<MppPayment, Refusal> {
         let challenge = &credential.challenge;
         let opened = self.issuer.open(challenge)?;
-        let ours = challenge.method == evm::METHOD && challenge.intent == evm::CHARGE;
-        let charge = Charge::from_request(&challenge.request).filter(|_| ours);
-        let charge = charge.ok_or(Refused::NotTaken)?;
-        let signed = evm::signed(credential, &charge)?;
-        let accepted = Requirements {
-            network: charge.network,
-            asset: charge.currency,
-            pay_to: charge.recipient,
-            ..exact.offer(charge.amount, &opened.price_row)
+        let price_row = opened.price_row.as_str();
+        let (accepted, payload) = match (challenge.method.as_str(), challenge.intent.as_str()) {
+            (evm::METHOD, evm::CHARGE) => by_evm(credential, takes.exact, price_row)?,
+            (tempo::METHOD, tempo::CHARGE) => {
+                let rail = takes.tempo.ok_or(Refused::NotTaken)?;
+                by_tempo(credential, rail, price_row)?
+            }
+            _ => return Err(Refused::NotTaken.into()),
         };
         let credential = x402::Credential {
             version: Version::V2,
-            scheme: EXACT.to_owned(),
-            network: charge.network,
+            scheme: accepted.scheme.clone(),
+            network: accepted.network,
             accepted: Some(json!(accepted)),
-            payload: Payload::Eip3009(signed),
+            payload,
             payment_id: idempotency_key.map(PaymentId::of_any),
             extensions: Extensions::new(),
-            challenge: Some(challenge.id.clone()),
+            challenge: Some(Box::new(challenge.clone())),
         };
         Ok(MppPayment { credential, opened })
     }
+}
+
+fn by_evm(
+    credential: &mpp::Credential,
+    exact: &ExactRail,
+    price_row: &str,
+) -> Result<(Requirements, Payload), Refused> {
+    let charge = evm::Charge::from_request(&credential.challenge.request);
+    let charge = charge.ok_or(Refused::NotTaken)?;
+    let signed = evm::signed(credential, &charge)?;
+    let accepted = Requirements {
+        network: charge.network,
+        asset: charge.currency,
+        pay_to: charge.recipient,
+        ..exact.offer(charge.amount, price_row)
+    };
+    Ok((accepted, Payload::Eip3009(signed)))
+}
+
+fn by_tempo(
+    credential: &mpp::Credential,
+    rail: &TempoRail,
+    price_row: &str,
+) -> Result<(Requirements, Payload), Refused> {
+    let charge = tempo::Charge::from_request(&credential.challenge.request);
+    let charge = charge.ok_or(Refused::NotTaken)?;
+    let signed = rail.read(credential, charge.network)?;
+    let accepted = rail.offer_of(&charge, price_row);
+    Ok((accepted, Payload::Tempo(Box::new(signed))))
 }
 
 impl MppPaid {
@@ -176,7 +194,7 @@ impl MppPaid {
         let at = Timestamp::from_second(seconds).unwrap_or_default();
         Receipt {
             status: "success".to_owned(),
-            method: evm::METHOD.to_owned(),
+            method: self.method.clone(),
             timestamp: at.to_string(),
             reference: self.transaction.clone().unwrap_or_else(|| call.clone()),
             external_id: Some(call),

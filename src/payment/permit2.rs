@@ -263,6 +263,7 @@ impl Permit2Rail {
             reservation: Some(reservation),
             channel: None,
             end_waits: by_permit,
+            sent: None,
         })
     }
 

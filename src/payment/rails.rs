@@ -13,6 +13,7 @@ use super::lifetime::Lifetime;
 use super::mpp::Mpp;
 use super::operation::Operations;
 use super::permit2::Permit2Rail;
+use super::tempo::TempoRail;
 use crate::chain::Rpc;
 use crate::clock::now_ms;
 use crate::config::{AssetConfig, Config, RailKind};
@@ -25,7 +26,7 @@ use crate::protocol::signature::SignatureError;
 use crate::protocol::x402::{
     Credential, Extensions, Payload, Requirements, SettleResponse, Version, offer_matches,
 };
-use crate::protocol::{Network, Refusal, permit2};
+use crate::protocol::{Network, Refusal, mpp, permit2};
 use alloy::primitives::Address;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -68,6 +69,7 @@ struct Inner {
     upto: Permit2Rail,
     sponsoring: Sponsoring,
     channel: ChannelRail,
+    tempo: Option<TempoRail>,
     mpp: Option<Mpp>,
 }
 
@@ -123,6 +125,7 @@ impl Rails {
             ledger.clone(),
             operations,
         )?;
+        let tempo = TempoRail::of(config, rpc, &payee);
         Ok(Self {
             inner: Arc::new(Inner {
                 payee,
@@ -134,6 +137,7 @@ impl Rails {
                 upto,
                 sponsoring,
                 channel,
+                tempo,
                 mpp: Mpp::of(config),
             }),
         })
@@ -149,11 +153,12 @@ impl Rails {
         &self.inner.payee.asset
     }
 
-    /// The offers of one amount at one price row, in the operator's order: the same for the same
+    /// x402's offers of one amount at one price row, in the operator's order: the same for the same
     /// two, always. A rail that the caller wishes for comes alone, if it is offered here; a caller
     /// who must pay beforehand is not offered what is settled afterwards.
     pub fn offers(&self, amount: Units, price_row: &str, wish: Wish) -> Vec<Requirements> {
         self.offered(wish)
+            .filter(|kind| kind.is_x402())
             .filter_map(|kind| self.offer(kind, amount, price_row))
             .collect()
     }
@@ -161,10 +166,11 @@ impl Rails {
     /// What those offers say, in their order: all that differs between calls at one price row.
     pub fn amounts(&self, amount: Units, wish: Wish) -> Vec<Units> {
         let said = |kind| match kind {
-            RailKind::Exact | RailKind::ExactPermit2 | RailKind::Upto => amount,
             RailKind::Channel => self.inner.channel.offer_amount(amount),
+            _ => amount,
         };
-        self.offered(wish).map(said).collect()
+        let offered = self.offered(wish).filter(|kind| kind.is_x402());
+        offered.map(said).collect()
     }
 
     fn offered(&self, wish: Wish) -> impl Iterator<Item = RailKind> {
@@ -241,6 +247,7 @@ impl Rails {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
             Payload::Permit2(signed) => self.permit2(signed).replay_key(credential.network, signed),
+            Payload::Tempo(signed) => TempoRail::replay_key(signed),
             Payload::Channel(payload) => self.inner.channel.replay_key(
                 payload,
                 request,
@@ -283,6 +290,11 @@ impl Rails {
                 let rail = &self.inner.channel;
                 rail.check(credential, payload, amount, now_s)
             }
+            // Who signed was found out when it was read.
+            Payload::Tempo(signed) => {
+                let checked = self.tempo()?.check_terms(signed, amount, now_s);
+                checked.map(|()| Proof::Payer)
+            }
         }
     }
 
@@ -321,6 +333,7 @@ impl Rails {
                 let rail = &self.inner.channel;
                 rail.authorize(credential, payload, amount, proof).await
             }
+            Payload::Tempo(signed) => self.tempo()?.authorize(signed, amount).await,
         }
     }
 
@@ -347,6 +360,10 @@ impl Rails {
                 let rail = &self.inner.channel;
                 rail.check_terms(credential, payload, amount, now_s)
             }
+            Payload::Tempo(signed) => {
+                let rail = self.tempo();
+                rail.and_then(|rail| rail.check_terms(signed, amount, now_s))
+            }
         };
         checked.err().unwrap_or(Refusal::NoMatchingOffer)
     }
@@ -362,7 +379,7 @@ impl Rails {
         match &credential.payload {
             Payload::Channel(payload) => payload.deposit().is_some(),
             Payload::Permit2(_) => self.inner.sponsoring.carries(&credential.extensions),
-            Payload::Eip3009(_) => false,
+            Payload::Eip3009(_) | Payload::Tempo(_) => false,
         }
     }
 
@@ -435,7 +452,16 @@ impl Rails {
             RailKind::ExactPermit2 => Some(self.inner.exact_permit2.offer(amount, price_row)),
             RailKind::Upto => Some(self.inner.upto.offer(amount, price_row)),
             RailKind::Channel => Some(self.inner.channel.offer(amount, price_row)),
+            RailKind::TempoCharge => {
+                let tempo = self.inner.tempo.as_ref();
+                tempo.map(|rail| rail.offer(amount, price_row))
+            }
         }
+    }
+
+    fn tempo(&self) -> Result<&TempoRail, Refusal> {
+        let rail = self.inner.tempo.as_ref();
+        rail.ok_or_else(|| mpp::Refused::NotTaken.into())
     }
 
     fn permit2(&self, signed: &permit2::Signed) -> &Permit2Rail {

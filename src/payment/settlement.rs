@@ -1,14 +1,16 @@
 //! Settlements on their way: ledger entries become lane jobs, and what the lanes report becomes
 //! ledger entries, durably and in that order.
 
+use super::authorized::ledger_name;
 use super::batch::Batches;
 use super::outcomes::{Outcomes, confirmed, failed, record, reorged};
 use super::stored::{call_job, payout_job};
+use super::tempo::handed;
 use crate::chain::{
     Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Rpc, Sent, Settled, Unhealthy,
 };
 use crate::clock::now_ms;
-use crate::config::SettlerConfig;
+use crate::config::{RailKind, SettlerConfig};
 use crate::failpoint::{Failpoint, pass};
 use crate::ledger::{
     self, Broadcast, CallId, CallState, EntityId, Event, Ledger, OpenItems, WithdrawalId,
@@ -48,6 +50,8 @@ pub struct Targets {
     pub settlers: BTreeSet<Address>,
     /// How long before a payment expires it is sent at the latest.
     pub settle_margin: Duration,
+    /// How many blocks a settlement must be in the chain for, its own included.
+    pub confirmations: u64,
 }
 
 /// All settlements and payouts of one gateway.
@@ -58,6 +62,7 @@ pub struct Settlements {
 
 #[derive(Debug)]
 struct Inner {
+    rpc: Rpc,
     relayer: Relayer,
     payout: Option<Relayer>,
     targets: Targets,
@@ -88,6 +93,7 @@ impl Settlements {
         }
         Self {
             inner: Arc::new(Inner {
+                rpc: rpc.clone(),
                 relayer,
                 payout,
                 targets,
@@ -109,6 +115,9 @@ impl Settlements {
 
     /// Settles a held call and waits for the outcome, however long the chain takes.
     pub async fn settle_call(&self, state: &CallState) -> Settlement {
+        if state.hold.rail == ledger_name(RailKind::TempoCharge) {
+            return self.settle_handed(state).await;
+        }
         let outcome = self.inner.outcomes.wait_for(&state.hold.call.to_string());
         if !self.inner.batches.take(state).await {
             let Some(job) = call_job(state, &self.inner.targets.settlers) else {
@@ -119,6 +128,32 @@ impl Settlements {
             self.submit(job, &state.settlement).await;
         }
         told(outcome).await
+    }
+
+    /// Settles a call by a transaction that its payer signed whole.
+    async fn settle_handed(&self, state: &CallState) -> Settlement {
+        let Some(handed) = handed(state) else {
+            return Settlement::Failed {
+                reason: "the stored transaction cannot be read".to_owned(),
+            };
+        };
+        self.inner.outcomes.metrics().settlement("submitted");
+        pass(Failpoint::SettleSent);
+        let confirmations = self.inner.targets.confirmations;
+        let decided = self.inner.rpc.settle_handed(&handed, confirmations).await;
+        let (entry, outcome) = match decided {
+            Ok(settled) => {
+                let transaction = format!("{:#x}", settled.transaction);
+                (confirmed(&settled), Settlement::Confirmed { transaction })
+            }
+            Err(reason) => {
+                let reason = reason.to_string();
+                (failed(reason.clone()), Settlement::Failed { reason })
+            }
+        };
+        let id = EntityId::Call(state.hold.call);
+        self.inner.outcomes.conclude(&id, entry).await;
+        outcome
     }
 
     /// Has the lane do what the ledger has an entry for, which stands as it says, and waits for the
@@ -139,6 +174,10 @@ impl Settlements {
 
     /// Goes on watching a call's confirmed settlement after a restart: a reorganisation undoes it.
     pub async fn watch_call(&self, state: &CallState) {
+        // A block of Tempo's is final.
+        if state.hold.rail == ledger_name(RailKind::TempoCharge) {
+            return;
+        }
         // A stranger's transfer for a call that owes nothing: if it vanished, nothing would be sent.
         let voided = matches!(state.work, Work::Voided { .. });
         if (voided && state.settlement.broadcast().is_none()) || self.inner.batches.watches(state) {

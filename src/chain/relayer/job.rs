@@ -71,6 +71,9 @@ pub enum FailReason {
     /// The call needs more gas than the policy allows, so it was not sent.
     #[error("gas_above_cap")]
     GasAboveCap,
+    /// The payer's own transaction was in no block when its time was over.
+    #[error("transaction_expired")]
+    Expired,
 }
 
 /// A transaction that may be in the world from now on.

@@ -70,6 +70,7 @@ impl ChannelRail {
                 lease: Some(Arc::new(lease)),
             }),
             end_waits: false,
+            sent: None,
         })
     }
 

@@ -3,7 +3,8 @@
 use super::{Rails, Wish};
 use crate::config::RailKind;
 use crate::money::Units;
-use crate::payment::mpp::{Method, MppPayment};
+use crate::payment::mpp::{Method, MppPayment, Takes};
+use crate::protocol::mpp::{evm, tempo};
 use crate::protocol::{Refusal, mpp};
 
 impl Rails {
@@ -16,21 +17,53 @@ impl Rails {
         bound: &mpp::Bound<'_>,
         now_s: u64,
     ) -> Vec<mpp::Challenge> {
-        let by_exact = self.offered(wish).any(|kind| kind == RailKind::Exact);
-        let mpp = self.inner.mpp.as_ref().filter(|_| by_exact);
-        let offer = self.inner.exact.offer(amount, price_row);
-        let decimals = self.asset().decimals.get();
-        mpp.map(|mpp| mpp.challenge(&offer, decimals, bound, now_s))
-            .into_iter()
+        let Some(mpp) = &self.inner.mpp else {
+            return Vec::new();
+        };
+        let asked = self
+            .offered(wish)
+            .filter_map(|kind| self.asked(kind, amount));
+        asked
+            .map(|(names, request)| mpp.challenge(names, request, price_row, bound, now_s))
             .collect()
     }
 
     /// The methods that MPP's challenges of such offers would name.
     pub fn methods(&self, wish: Wish) -> Vec<Method> {
-        let by_exact = self.offered(wish).any(|kind| kind == RailKind::Exact);
-        let mpp = self.inner.mpp.as_ref().filter(|_| by_exact);
+        if self.inner.mpp.is_none() {
+            return Vec::new();
+        }
+        let asked = self
+            .offered(wish)
+            .filter_map(|kind| self.asked(kind, Units::ZERO));
         let currency = self.asset().address;
-        mpp.map(|_| Method::charge(currency)).into_iter().collect()
+        asked
+            .map(|((method, intent), _)| Method {
+                method,
+                intent,
+                currency,
+            })
+            .collect()
+    }
+
+    /// What a rail asks for, if it can be asked for by MPP: the names of its method and its intent, and
+    /// its request.
+    fn asked(
+        &self,
+        kind: RailKind,
+        amount: Units,
+    ) -> Option<((&'static str, &'static str), String)> {
+        match kind {
+            RailKind::Exact => {
+                let charge = self.inner.exact.charge(amount);
+                Some(((evm::METHOD, evm::CHARGE), charge.to_request()))
+            }
+            RailKind::TempoCharge => {
+                let charge = self.inner.tempo.as_ref()?.charge(amount);
+                Some(((tempo::METHOD, tempo::CHARGE), charge.to_request()))
+            }
+            RailKind::ExactPermit2 | RailKind::Upto | RailKind::Channel => None,
+        }
     }
 
     /// Reads a credential of MPP whose challenge was made here; it may have been made for another request.
@@ -40,6 +73,10 @@ impl Rails {
         idempotency_key: Option<&str>,
     ) -> Result<MppPayment, Refusal> {
         let mpp = self.inner.mpp.as_ref().ok_or(mpp::Refused::NotTaken)?;
-        mpp.read(credential, &self.inner.exact, idempotency_key)
+        let takes = Takes {
+            exact: &self.inner.exact,
+            tempo: self.inner.tempo.as_ref(),
+        };
+        mpp.read(credential, &takes, idempotency_key)
     }
 }

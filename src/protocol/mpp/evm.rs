@@ -154,7 +154,8 @@ pub fn source(network: Network, payer: Address) -> String {
     format!("did:pkh:{network}:{payer}")
 }
 
-fn is_source(named: &str, network: Network, payer: Address) -> bool {
+/// Whether a source names this payer.
+pub(super) fn is_source(named: &str, network: Network, payer: Address) -> bool {
     named.eq_ignore_ascii_case(&source(network, payer))
 }
 

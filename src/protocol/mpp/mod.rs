@@ -16,6 +16,7 @@ mod receipt;
 mod refused;
 mod request;
 mod syntax;
+pub mod tempo;
 
 pub use accept::Preferences;
 pub use challenge::Challenge;

@@ -42,6 +42,14 @@ pub enum Refused {
         "The credential's source is not the account that signed. Leave it out, or name that one."
     )]
     Source,
+    /// The transaction does not pay what the challenge asks for, or could not be carried out.
+    #[error("The transaction does not pay for this challenge ({0}). Sign one that does.")]
+    Transaction(String),
+    /// The transaction was carried out, and does not pay what the challenge asks for.
+    #[error(
+        "The transaction is on the chain, and does not pay for this challenge ({0}). Nothing was taken here; ask its payee."
+    )]
+    Elsewhere(String),
 }
 
 impl Refused {
@@ -52,7 +60,12 @@ impl Refused {
             Self::Twice => Problem::BadRequest,
             Self::NotOurs | Self::NotTaken => Problem::InvalidChallenge,
             Self::Payload(_) => Problem::InvalidPayload,
-            Self::Route | Self::Body | Self::Nonce | Self::Source => Problem::VerificationFailed,
+            Self::Route
+            | Self::Body
+            | Self::Nonce
+            | Self::Source
+            | Self::Transaction(_)
+            | Self::Elsewhere(_) => Problem::VerificationFailed,
         }
     }
 }

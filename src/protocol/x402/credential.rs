@@ -4,7 +4,7 @@ use crate::protocol::eip3009::{self, Authorization};
 use crate::protocol::fields::{self, malformed, text, wrong};
 use crate::protocol::header::{self, HEADER_LIMITS};
 use crate::protocol::payment_identifier::{self, PaymentId};
-use crate::protocol::{Network, Refusal, channel, permit2};
+use crate::protocol::{Network, Refusal, channel, mpp, permit2};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ pub struct Credential {
     /// The extensions as the client echoed them.
     pub extensions: Extensions,
     /// The challenge that was paid, when it came by MPP, which asks for the same transfer in other words.
-    pub challenge: Option<String>,
+    pub challenge: Option<Box<mpp::Challenge>>,
 }
 
 /// What a payment signed.
@@ -58,6 +58,8 @@ pub enum Payload {
     Permit2(Box<permit2::Signed>),
     /// `batch-settlement`: a deposit, a voucher, or the wish for a refund; version 2 only.
     Channel(Box<channel::Payload>),
+    /// A transfer on Tempo, which only MPP asks for.
+    Tempo(Box<mpp::tempo::Signed>),
 }
 
 /// Reads the payment header of `version`: strict base64, bounded JSON, no key twice.
