@@ -12,8 +12,10 @@ use crate::ledger::{
     CallId, CallState, ChannelUse, Digest32, Event, Hold, HoldRefused, OnItsWay, ReplayKey,
     RequestHash, SettleWhen, Takes,
 };
-use crate::payment::{AuthorizeFailure, Authorized, PaidByChannel, ledger_name, signature};
-use crate::protocol::channel;
+use crate::payment::{
+    AuthorizeFailure, Authorized, Metered, PaidByChannel, ledger_name, signature,
+};
+use crate::protocol::channel::{self, Rule};
 use crate::protocol::x402::Credential;
 use alloy::primitives::Address;
 use http::HeaderMap;
@@ -122,6 +124,7 @@ impl Attempt {
             }
         };
         running.held(id);
+        let metered = metered(&shared, authorized.channel.as_ref());
         let task = Box::new(Task {
             version: credential.version,
             challenge: credential.challenge,
@@ -135,6 +138,7 @@ impl Attempt {
             takes: authorized.takes,
             settle_by,
             reservation: Mutex::new(authorized.reservation),
+            metered,
             channel: authorized.channel.map(PaidByChannel::held),
             end_waits: authorized.end_waits,
             headers,
@@ -189,6 +193,13 @@ async fn authorize(
         .await;
     running.settling(false);
     authorized.map_err(Refusal::from)
+}
+
+/// The channel that pays as its call goes, if one does.
+fn metered(shared: &Shared, paid: Option<&PaidByChannel>) -> Option<Metered> {
+    let used = &paid.filter(|paid| paid.used.rule == Rule::Metered)?.used;
+    let rail = shared.rails.session().ok()?;
+    Some(rail.metered(used.channel))
 }
 
 /// The call that this very credential bought meanwhile.

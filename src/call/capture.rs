@@ -47,6 +47,8 @@ impl Task {
             Refusal::Internal
         })?;
         pass(Failpoint::Usage);
+        // Its payer signs for the bill first; until it stands no other call's comes between.
+        let settled = Box::pin(self.settled_up(billing.charged())).await;
         let held = self.call.ceiling;
         let at_ms = now_ms();
         let capture = billing.capture(held, self.takes, self.settle_when, at_ms);
@@ -64,6 +66,7 @@ impl Task {
         let told = known.state.settlement.clone();
         let heading = &heading.charged(billing.charged());
         let mut billing = billing.with_receipt(known.state.receipt.as_deref());
+        let rest = |billing: &Billing| self.ended(rest(billing), settled.as_ref());
         let mut bytes: Bytes = rest(&billing).into();
         let books = self.write_with_answer(known, heading, &bytes).await?;
         pass(Failpoint::Capture);

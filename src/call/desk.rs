@@ -15,9 +15,10 @@ use crate::config::Config;
 use crate::ledger::{Answer, CallId, CallState, Ledger, ReplayKey, RequestHash, Work};
 use crate::metering::Route;
 use crate::money::{AssetDecimals, Units};
-use crate::payment::{Rails, Settlements};
+use crate::payment::{Managed, Rails, Settlements};
 use crate::protocol::channel::Rule;
 use crate::protocol::eip3009::Proof;
+use crate::protocol::mpp::session;
 use crate::protocol::x402::{Credential, SettleResponse};
 use crate::router::Endpoint;
 use crate::stats::{Metrics, Windows};
@@ -357,6 +358,12 @@ impl Desk {
         let proof = self.shared.check(credential, None)?;
         let refunded = self.shared.rails.refund(credential, &proof).await;
         refunded.map_err(Refusal::from)
+    }
+
+    /// Does what a session's credential asks for that buys nothing.
+    pub async fn manage(&self, signed: &session::Signed) -> Result<Managed, Refusal> {
+        let managed = self.shared.rails.session()?.manage(signed).await;
+        managed.map_err(Refusal::from)
     }
 
     /// A call's state, for who knows its id.

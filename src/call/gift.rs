@@ -89,6 +89,7 @@ impl Gift {
             settle_by: None,
             reservation: Mutex::default(),
             channel: None,
+            metered: None,
             end_waits: false,
             version: Version::V2,
             challenge: None,

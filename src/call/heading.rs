@@ -1,9 +1,11 @@
 //! The headers of an answer: the upstream's, the call's id, and what is known of the payment.
 
+use crate::clock::now_ms;
 use crate::ledger::{CallId, ChannelState};
 use crate::money::Units;
-use crate::payment::{MppPaid, PaidByChannel, Rails};
-use crate::protocol::mpp::PAYMENT_RECEIPT;
+use crate::payment::{MppPaid, PaidByChannel, Rails, session_account};
+use crate::protocol::mpp::session::Account;
+use crate::protocol::mpp::{PAYMENT_RECEIPT, Receipt};
 use crate::protocol::x402::{self, SettleResponse};
 use alloy::primitives::Address;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -17,6 +19,7 @@ pub(super) struct Heading {
     headers: HeaderMap,
     by_channel: Option<ByChannel>,
     by_mpp: Option<MppPaid>,
+    by_session: Option<BySession>,
 }
 
 /// The channel that pays, and for whom.
@@ -26,6 +29,24 @@ pub(super) struct ByChannel {
     pub(super) payer: Address,
     pub(super) paid: PaidByChannel,
     pub(super) version: x402::Version,
+}
+
+/// The challenge that a session's voucher was for, and what it bought.
+#[derive(Debug, Clone)]
+pub(super) struct BySession {
+    pub(super) challenge: String,
+    pub(super) call: CallId,
+}
+
+impl BySession {
+    /// The receipt of a channel, as its books are.
+    pub(super) fn receipt(&self, account: &Account) -> Receipt {
+        let receipt = account.receipt(&self.challenge, now_ms() / 1000, None);
+        Receipt {
+            external_id: Some(self.call.to_string()),
+            ..receipt
+        }
+    }
 }
 
 impl Heading {
@@ -42,6 +63,7 @@ impl Heading {
             headers,
             by_channel: None,
             by_mpp: None,
+            by_session: None,
         }
     }
 
@@ -51,6 +73,7 @@ impl Heading {
             headers,
             by_channel: None,
             by_mpp: None,
+            by_session: None,
         }
     }
 
@@ -76,6 +99,14 @@ impl Heading {
         }
     }
 
+    /// Adds a session, whose channel's books are looked at when the headers are written.
+    pub(super) fn by_session(self, by_session: BySession) -> Self {
+        Self {
+            by_session: Some(by_session),
+            ..self
+        }
+    }
+
     /// The same, once the bill is known.
     pub(super) fn charged(&self, charged: Units) -> Self {
         let by_mpp = self.by_mpp.clone().map(|paid| MppPaid {
@@ -95,7 +126,11 @@ impl Heading {
             let paid = by.rails.paid_by_channel(by.payer, &by.paid, books);
             tell(&mut headers, &paid, by.version);
         }
-        let receipt = self.by_mpp.as_ref().map(MppPaid::receipt);
+        let by_session = self.by_session.as_ref().zip(books);
+        let receipt = match by_session {
+            Some((by, books)) => Some(by.receipt(&session_account(books))),
+            None => self.by_mpp.as_ref().map(MppPaid::receipt),
+        };
         let receipt = receipt.and_then(|receipt| receipt.to_header());
         if let Some(value) = receipt.and_then(|value| HeaderValue::try_from(value).ok()) {
             headers.insert(PAYMENT_RECEIPT, value);

@@ -15,6 +15,7 @@ mod heading;
 mod known;
 mod limit;
 mod listings;
+mod metered;
 mod plan;
 mod prices;
 mod quote;

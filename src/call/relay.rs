@@ -11,6 +11,9 @@ use crate::stats::Outcome;
 use bytes::Bytes;
 use serde_json::json;
 
+/// Why a stream of a session is ended that its payer does not sign for.
+const UNPAID: &str = "no voucher came for what was delivered";
+
 /// The state of one stream being passed on.
 #[derive(Debug)]
 pub(super) struct StreamRelay {
@@ -28,6 +31,8 @@ pub(super) struct StreamRelay {
     /// What ends the stream; it leaves after the usage.
     ending: Vec<u8>,
     begun: bool,
+    /// Pieces of output so far.
+    pieces: u64,
     done: bool,
     failed: bool,
     over: bool,
@@ -77,6 +82,7 @@ impl StreamRelay {
             held: None,
             ending: Vec::new(),
             begun: false,
+            pieces: 0,
             done: false,
             failed: false,
             over: false,
@@ -114,6 +120,16 @@ impl StreamRelay {
     /// Whether the answer proper has begun: comments and an error event are no answer.
     pub(super) fn begun(&self) -> bool {
         self.begun
+    }
+
+    /// How many pieces of output there were.
+    pub(super) fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
+    /// Ends the stream as one that is not paid for any more.
+    pub(super) fn unpaid(&mut self) {
+        self.end(Some(UpstreamFailure::Ended(UNPAID)));
     }
 
     /// Whether nothing more will come.
@@ -173,6 +189,9 @@ impl StreamRelay {
             Seen::Done => (self.done, self.begun) = (true, true),
             Seen::Content | Seen::Usage | Seen::UsageOnly => self.begun = true,
         }
+        if seen == Seen::Content {
+            self.pieces = self.pieces.saturating_add(1);
+        }
         match seen {
             Seen::UsageOnly | Seen::Usage => {
                 if let Some(earlier) = self.held.replace(event) {
@@ -225,6 +244,7 @@ impl Ending {
                 "abandoned",
                 "nobody listened any more, so the answer was cancelled".to_owned(),
             ),
+            Some(ended @ UpstreamFailure::Ended(UNPAID)) => ("unpaid", ended.to_string()),
             Some(ended @ UpstreamFailure::Ended(_)) => ("out_of_time", ended.to_string()),
             Some(failure) => ("upstream_cut", failure.to_string()),
             None => (

@@ -3,9 +3,10 @@
 use super::bill::Billing;
 use super::desk::Shared;
 use super::forward::{Answer, Begun, Forward, Streaming, Unanswered, Whole};
-use super::heading::{ByChannel, Heading};
+use super::heading::{ByChannel, BySession, Heading};
 use super::known::Known;
 use super::limit::Limit;
+use super::metered::Dues;
 use super::plan::Plan;
 use super::quote::{Candidate, QuotedCall};
 use super::refusal::Refusal;
@@ -17,7 +18,7 @@ use crate::ledger::{
     CallId, CallState, ChannelState, Event, LedgerError, OnItsWay, SettleWhen, Takes, VoidReason,
 };
 use crate::money::Units;
-use crate::payment::{MppPaid, PaidByChannel, Reservation, Settlement};
+use crate::payment::{Metered, MppPaid, PaidByChannel, Reservation, Settlement};
 use crate::protocol::channel::Rule;
 use crate::protocol::{mpp, x402};
 use crate::router::{Conversation, UpstreamFailure};
@@ -45,6 +46,8 @@ pub(super) struct Task {
     pub(super) reservation: Mutex<Option<Reservation>>,
     /// The channel that pays, if one does.
     pub(super) channel: Option<PaidByChannel>,
+    /// The channel that a stream is paid from as it goes.
+    pub(super) metered: Option<Metered>,
     /// Whether the answer's end waits for the settlement.
     pub(super) end_waits: bool,
     pub(super) version: x402::Version,
@@ -203,8 +206,9 @@ impl Task {
         let mut heading = self.heading(begun.headers.clone(), settlement.as_ref());
         if !waits {
             heading = Heading::begun(self.begin(&heading, self.books().await.as_ref()));
-            self.push(relay.ready());
+            self.pass_on(relay.ready());
         }
+        let mut dues = Dues::of(self.call.ceiling);
         let abandoned = self.abandoned(begun.by);
         tokio::pin!(abandoned);
         while !relay.over() {
@@ -214,7 +218,11 @@ impl Task {
                 next = limit.next(&mut upstream) => relay.take(next),
             }
             if !waits {
-                self.push(relay.ready());
+                self.pass_on(relay.ready());
+            }
+            let running = !relay.over();
+            if running && !self.is_paid_on(&mut dues, begun.by, relay.pieces()).await {
+                relay.unpaid();
             }
         }
         drop(upstream);
@@ -256,7 +264,7 @@ impl Task {
         by_channel.is_some_and(|paid| paid.used.rule == Rule::Strict)
     }
 
-    fn push(&self, bytes: Vec<u8>) {
+    pub(super) fn push(&self, bytes: Vec<u8>) {
         if !bytes.is_empty() {
             self.running.push(bytes.into());
         }
@@ -411,10 +419,22 @@ impl Task {
         headers
     }
 
+    /// The challenge that a session's voucher was for, of a call that is paid by one.
+    pub(super) fn by_session(&self) -> Option<BySession> {
+        let challenge = self.metered.as_ref().and(self.challenge.as_ref())?;
+        Some(BySession {
+            challenge: challenge.id.clone(),
+            call: self.id,
+        })
+    }
+
     /// What is known of the payment as the headers are made: its settlement, or the channel it is charged to.
     fn heading(&self, upstream: HeaderMap, settlement: Option<&Settlement>) -> Heading {
         let heading = Heading::new(upstream, &self.id);
         let rails = &self.shared.rails;
+        if let Some(by_session) = self.by_session() {
+            return heading.by_session(by_session);
+        }
         if let Some(challenge) = &self.challenge {
             let transaction = match settlement {
                 Some(Settlement::Confirmed { transaction, .. }) => Some(transaction.clone()),

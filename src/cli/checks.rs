@@ -42,6 +42,12 @@ fn called(config: &Config) -> Vec<(&'static str, Address)> {
     for rail in &config.payment.rails {
         match rail {
             RailKind::Exact | RailKind::TempoCharge => {}
+            RailKind::TempoSession => called.extend(
+                config
+                    .tempo
+                    .escrow
+                    .map(|escrow| ("the contract of sessions (tempo.escrow)", escrow)),
+            ),
             RailKind::ExactPermit2 => called.extend([
                 ("Permit2 (contracts.permit2)", contracts.permit2),
                 (

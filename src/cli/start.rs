@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a start waits for the catalogues of models whose prices were never read.
 const CATALOGUES_MAX: Duration = Duration::from_secs(10);
@@ -35,6 +36,8 @@ pub(super) struct Gateway {
     listings: Arc<Listings>,
     /// Looks after channels until this is dropped.
     keeper: Keeper,
+    /// The same for sessions, where they are offered.
+    sessions: Option<AbortOnDropHandle<()>>,
     ledger: Ledger,
     drain: Duration,
     stop: oneshot::Sender<()>,
@@ -152,6 +155,9 @@ impl Gateway {
         desk.rails().resume_sponsoring(&open.operations);
         let (operations, settled) = (open.operations.clone(), open.settled_operations.clone());
         let keeper = Keeper::spawn(desk.rails().channels(), config, operations, settled).await;
+        let sessions = desk.rails().session().ok().map(|sessions| {
+            sessions.look_after(open.operations.clone(), config.channels.watch_every)
+        });
         desk.resume(open).await;
         let origin = format!("http://{address}");
         let app = App::new(
@@ -174,6 +180,7 @@ impl Gateway {
             desk,
             listings,
             keeper,
+            sessions,
             ledger,
             drain: config.gateway.drain,
             stop,
@@ -204,7 +211,7 @@ impl Gateway {
         // The server may be gone already.
         let _ = self.stop.send(());
         self.desk.close(self.drain).await;
-        drop(self.keeper);
+        drop((self.keeper, self.sessions));
         let served = tokio::time::timeout(Duration::from_secs(2), self.server).await;
         if served.is_err() {
             tracing::debug!("connections were still open");

@@ -97,7 +97,12 @@ impl Config {
             payment.max_timeout_seconds,
             &mut mistakes,
         );
-        let tempo = TempoConfig::read(root.table("tempo"), &mut mistakes);
+        let tempo = TempoConfig::read(
+            root.table("tempo"),
+            (chain.chain_id, asset.decimals),
+            &payment.rails,
+            &mut mistakes,
+        );
         let channels = ChannelsConfig::read(root.table("channels"), asset.decimals, &mut mistakes);
         let settler = SettlerConfig::read(root.table("settler"), &mut mistakes);
         let contracts = ContractsConfig::read(root.table("contracts"), &mut mistakes);

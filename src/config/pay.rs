@@ -81,7 +81,7 @@ impl PayConfig {
         let protocol = r.parsed("protocol", PayProtocol::X402, "\"x402\" or \"mpp\"");
         let rail = r.parsed("rail", RailKind::Exact, RAILS);
         match (protocol, rail) {
-            (_, RailKind::Channel | RailKind::TempoCharge) => {
+            (_, RailKind::Channel | RailKind::TempoCharge | RailKind::TempoSession) => {
                 r.wrong("rail", format!("must be {RAILS}"));
             }
             (PayProtocol::Mpp, RailKind::Upto | RailKind::ExactPermit2) => {

@@ -25,21 +25,24 @@ pub enum RailKind {
     Channel,
     /// MPP `tempo/charge`: the ceiling in one transfer on Tempo, the change as credit.
     TempoCharge,
+    /// MPP `tempo/session`: a channel on Tempo that streams are paid from as they go.
+    TempoSession,
 }
 
 impl RailKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Exact,
         Self::ExactPermit2,
         Self::Upto,
         Self::Channel,
         Self::TempoCharge,
+        Self::TempoSession,
     ];
 
     /// Whether it is asked for by x402; MPP asks for the others alone.
     pub const fn is_x402(self) -> bool {
-        !matches!(self, Self::TempoCharge)
+        !matches!(self, Self::TempoCharge | Self::TempoSession)
     }
 
     /// Its name in the configuration and in the header by which a caller asks for it.
@@ -50,6 +53,7 @@ impl RailKind {
             Self::Upto => "upto",
             Self::Channel => "batch-settlement",
             Self::TempoCharge => "tempo-charge",
+            Self::TempoSession => "tempo-session",
         }
     }
 }
@@ -81,7 +85,7 @@ pub(super) fn rails(r: &mut Reader<'_>) -> Vec<RailKind> {
     for name in names {
         match name.parse() {
             Ok(kind) if rails.contains(&kind) => r.wrong("rails", format!("{name:?} stands twice")),
-            Ok(RailKind::TempoCharge) if !cfg!(feature = "tempo") => r.wrong(
+            Ok(RailKind::TempoCharge | RailKind::TempoSession) if !cfg!(feature = "tempo") => r.wrong(
                 "rails",
                 format!("{name:?} is not in this build: build with `--features tempo`"),
             ),
@@ -89,7 +93,7 @@ pub(super) fn rails(r: &mut Reader<'_>) -> Vec<RailKind> {
             Err(()) => r.wrong(
                 "rails",
                 format!(
-                    "{name:?} is no rail: write \"exact\", \"upto\", \"batch-settlement\", \"exact-permit2\" or \"tempo-charge\""
+                    "{name:?} is no rail: write \"exact\", \"upto\", \"batch-settlement\", \"exact-permit2\", \"tempo-charge\" or \"tempo-session\""
                 ),
             ),
         }
@@ -321,7 +325,7 @@ impl ContractsConfig {
 }
 
 /// An amount of the asset, written in US dollars.
-fn usd(r: &mut Reader<'_>, key: &str, default: &str, decimals: AssetDecimals) -> Units {
+pub(super) fn usd(r: &mut Reader<'_>, key: &str, default: &str, decimals: AssetDecimals) -> Units {
     let text = r.text(key).unwrap_or_else(|| default.to_owned());
     Units::from_asset_text(&text, decimals).unwrap_or_else(|error| {
         r.wrong(key, error.to_string());

@@ -47,7 +47,7 @@ impl Config {
         let settles_later = |rail: &RailKind| match rail {
             RailKind::Upto => true,
             RailKind::Exact | RailKind::ExactPermit2 => self.payment.settle != SettleWhen::Before,
-            RailKind::Channel | RailKind::TempoCharge => false,
+            RailKind::Channel | RailKind::TempoCharge | RailKind::TempoSession => false,
         };
         if !self.payment.rails.iter().any(settles_later) {
             return Vec::new();

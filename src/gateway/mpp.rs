@@ -6,12 +6,14 @@ use crate::call::{Quoted, Refusal};
 use crate::clock::now_ms;
 use crate::payment::Wish;
 use crate::protocol::mpp::{
-    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, Preferences, Refused,
-    WWW_AUTHENTICATE, find,
+    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, Preferences,
+    Refused, WWW_AUTHENTICATE, find, session,
 };
 use crate::protocol::{Refusal as PaymentRefusal, x402};
-use axum::response::Response;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 /// The header by which a caller names a payment of its own, so that a retry pays no second time.
@@ -36,7 +38,44 @@ fn credential(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     find(values.filter_map(|value| value.to_str().ok()))
 }
 
+/// What a session's credential does that buys nothing: it ends a channel, adds to it, or comes without a
+/// request, for one that is being answered.
+pub(super) fn manages<'c>(
+    credential: &'c x402::Credential,
+    asked: &Asked,
+) -> Option<&'c session::Signed> {
+    let x402::Payload::Session(signed) = &credential.payload else {
+        return None;
+    };
+    let buys = signed.action.pays().is_some() && !asked.body.is_empty();
+    (!buys).then_some(&**signed)
+}
+
 impl App {
+    /// Does what such a credential asks for.
+    pub(super) async fn manage(&self, signed: &session::Signed, asked: &Asked) -> Response {
+        let done = match self.inner.desk.manage(signed).await {
+            Ok(done) => done,
+            Err(refusal) => return self.refused(&refusal, Some(asked)),
+        };
+        let challenge = &signed.credential.challenge.id;
+        let transaction = done.transaction.as_deref();
+        let receipt = done
+            .account
+            .receipt(challenge, now_ms() / 1000, transaction);
+        let mut response = Json(json!({ "status": "ok" })).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-store"),
+        );
+        let receipt = receipt.to_header();
+        if let Some(value) = receipt.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(PAYMENT_RECEIPT, value);
+        }
+        response
+    }
+
     /// The payment in a request's headers, whichever protocol it speaks.
     pub(super) async fn payment(
         &self,
@@ -57,10 +96,14 @@ impl App {
         let key = key.and_then(|value| value.to_str().ok());
         let paid = self.inner.desk.rails().read_mpp(&found, key)?;
         let (route, body) = bound(asked);
-        let wrong = paid.opened.check(&Bound {
-            route: &route,
-            body: &body,
-        });
+        // What buys nothing is for no body: it comes with none.
+        let wrong = match manages(&paid.credential, asked) {
+            Some(_) => paid.opened.check_route(&route),
+            None => paid.opened.check(&Bound {
+                route: &route,
+                body: &body,
+            }),
+        };
         match wrong {
             Ok(()) => Ok(Some(paid.credential)),
             // What was spent already is answered by no fresh challenge, whatever is wrong with it.
@@ -86,7 +129,9 @@ impl App {
         };
         let rails = self.inner.desk.rails();
         let now_s = now_ms() / 1000;
-        let all = rails.challenges(call.ceiling, call.price_rows(), wish, &bound, now_s);
+        let mut all = rails.challenges(call.ceiling, call.price_rows(), wish, &bound, now_s);
+        // Only a stream can ask for vouchers as it goes.
+        all.retain(|challenge| call.stream || challenge.intent != session::SESSION);
         let chosen = match &asked.preferences {
             Some(preferences) => preferences.choose(&all, |offer| (&offer.method, &offer.intent)),
             None => all,

@@ -3,7 +3,7 @@
 use super::App;
 use super::challenge::wish;
 use super::error::ApiError;
-use super::mpp::{carries_credential, preferences};
+use super::mpp::{carries_credential, manages, preferences};
 use crate::call::{CALL_ID, Head, Listener, Quoted, Refusal};
 use crate::metering::Route;
 use crate::money::Units;
@@ -59,6 +59,9 @@ async fn call(app: App, route: Route, request: Request) -> Response {
     };
     if is_refund(&credential) {
         return refund(&app, &credential, &asked).await;
+    }
+    if let Some(signed) = manages(&credential, &asked) {
+        return app.manage(signed, &asked).await;
     }
     let headers = forwardable_request_headers(&head.headers);
     let taken = app.inner.desk.take(route, &asked.body, credential, headers);

@@ -33,6 +33,9 @@ impl App {
             ) if by_mpp => {
                 ApiError::new(StatusCode::FORBIDDEN, name(refusal), reason.to_string())
             }
+            Refusal::Payment(PaymentRefusal::Mpp(reason @ Refused::ChannelClosed)) => {
+                ApiError::new(StatusCode::GONE, name(refusal), reason.to_string())
+            }
             Refusal::SettlementFailed { .. } if by_mpp => {
                 ApiError::new(StatusCode::FORBIDDEN, name(refusal), NOT_SETTLED)
             }

@@ -4,7 +4,8 @@ use super::batch::{Batch, Change, decode, encode};
 use super::error::LedgerError;
 use super::keys;
 use super::machine::{
-    ChannelId, ChannelOnChain, ChannelOpening, ChannelState, EntityId, Event, TransitionError,
+    ChannelId, ChannelOnChain, ChannelOpening, ChannelState, EntityId, Event, KeptVoucher,
+    TransitionError,
 };
 use super::store::Pair;
 use crate::money::Units;
@@ -50,6 +51,25 @@ impl Batch<'_> {
         let event = Event::ChannelObserved(on_chain);
         let state = ChannelState::apply(Some(&before), &event)?;
         self.append_channel(id, &state, &event, Vec::new())?;
+        Ok(state)
+    }
+
+    /// Keeps a voucher that came without a call.
+    pub(super) fn sign_channel(
+        &mut self,
+        id: ChannelId,
+        voucher: KeptVoucher,
+        at_ms: u64,
+    ) -> Result<ChannelState, LedgerError> {
+        self.writable()?;
+        let unknown = LedgerError::Unknown(EntityId::Channel(id));
+        let before = self.channel(&id)?.ok_or(unknown)?;
+        let event = Event::ChannelSigned { voucher, at_ms };
+        let state = ChannelState::apply(Some(&before), &event)?;
+        // A copy says nothing new.
+        if state != before {
+            self.append_channel(id, &state, &event, Vec::new())?;
+        }
         Ok(state)
     }
 

@@ -4,8 +4,8 @@ use super::book::Book;
 use super::error::{ExportError, HoldRefused, LedgerError, OpenError};
 use super::machine::{
     CallId, CallState, ChannelId, ChannelOnChain, ChannelOpening, ChannelState, CreditKey,
-    EntityId, Event, Hold, Operation, OperationId, OperationState, ReplayKey, Standing, Withdrawal,
-    WithdrawalId, WithdrawalState,
+    EntityId, Event, Hold, KeptVoucher, Operation, OperationId, OperationState, ReplayKey,
+    Standing, Withdrawal, WithdrawalId, WithdrawalState,
 };
 use super::notes::Note;
 use super::payouts::CreditEntry;
@@ -189,6 +189,17 @@ impl Ledger {
         on_chain: ChannelOnChain,
     ) -> Result<ChannelState, LedgerError> {
         self.ask(move |batch| batch.observe_channel(id, on_chain))
+            .await
+    }
+
+    /// Keeps a voucher that came without a call; durable when this returns.
+    pub async fn sign_channel(
+        &self,
+        id: ChannelId,
+        voucher: KeptVoucher,
+        at_ms: u64,
+    ) -> Result<ChannelState, LedgerError> {
+        self.ask(move |batch| batch.sign_channel(id, voucher, at_ms))
             .await
     }
 

@@ -64,7 +64,7 @@ impl Sponsoring {
         let by_permit2 = |kind: &RailKind| match kind {
             RailKind::Upto | RailKind::ExactPermit2 => true,
             RailKind::Channel => config.channels.deposit_by == Method::Permit2,
-            RailKind::Exact | RailKind::TempoCharge => false,
+            RailKind::Exact | RailKind::TempoCharge | RailKind::TempoSession => false,
         };
         let by_permit2 = config.payment.rails.iter().any(by_permit2);
         // A client that is told of EIP-2612 signs by it, and fails with a token that has none.

@@ -85,5 +85,6 @@ pub const fn ledger_name(rail: RailKind) -> &'static str {
         RailKind::Upto => "x402-upto",
         RailKind::Channel => "x402-batch-settlement",
         RailKind::TempoCharge => "mpp-tempo-charge",
+        RailKind::TempoSession => "mpp-tempo-session",
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn kinds(payload: &Payload) -> &'static [RailKind] {
         Payload::Eip3009(_) => &[RailKind::Exact],
         Payload::Channel(_) => &[RailKind::Channel],
         Payload::Tempo(_) => &[RailKind::TempoCharge],
+        Payload::Session(_) => &[RailKind::TempoSession],
         Payload::Permit2(signed) => match signed.authorization.witness.facilitator {
             Some(_) => &[RailKind::Upto],
             None => &[RailKind::ExactPermit2],
@@ -26,6 +27,7 @@ pub fn payer(credential: &Credential) -> Address {
         Payload::Permit2(signed) => signed.authorization.from,
         Payload::Channel(payload) => payload.config().payer,
         Payload::Tempo(signed) => signed.payer,
+        Payload::Session(signed) => signed.payer,
     }
 }
 
@@ -36,6 +38,7 @@ pub fn signature(credential: &Credential) -> &[u8] {
         Payload::Permit2(signed) => &signed.signature,
         Payload::Channel(payload) => &payload.voucher().signature,
         Payload::Tempo(signed) => signed.means.bytes(),
+        Payload::Session(signed) => signed.action.bytes(),
     }
 }
 
@@ -48,7 +51,7 @@ pub(super) fn signed_amount(credential: &Credential) -> Option<Units> {
             let charge = Charge::from_request(&signed.credential.challenge.request);
             return charge.map(|charge| charge.amount);
         }
-        Payload::Channel(_) => return None,
+        Payload::Channel(_) | Payload::Session(_) => return None,
     };
     u128::try_from(value).ok().map(Units::from_atomic)
 }

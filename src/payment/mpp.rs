@@ -5,11 +5,13 @@
 //! included, so that there is one way to judge, hold and settle it, and one key it is spent under.
 
 use super::exact::ExactRail;
-use super::tempo::TempoRail;
+use super::tempo::{ChargeRail, SessionRail};
 use crate::config::{Config, GatewayConfig};
 use crate::ledger::CallId;
 use crate::money::Units;
-use crate::protocol::mpp::{self, Challenge, Issuer, Keys, Opened, Receipt, Refused, evm, tempo};
+use crate::protocol::mpp::{
+    self, Challenge, Issuer, Keys, Opened, Receipt, Refused, evm, session, tempo,
+};
 use crate::protocol::payment_identifier::PaymentId;
 use crate::protocol::x402::{self, Extensions, Payload, Requirements, Version};
 use crate::protocol::{Network, Refusal};
@@ -44,7 +46,8 @@ pub struct Method {
 /// The rails that can be paid by MPP.
 pub(super) struct Takes<'a> {
     pub(super) exact: &'a ExactRail,
-    pub(super) tempo: Option<&'a TempoRail>,
+    pub(super) tempo: Option<&'a ChargeRail>,
+    pub(super) session: Option<&'a SessionRail>,
 }
 
 /// A payment that came by MPP: read, and sealed here, but perhaps for another request.
@@ -129,6 +132,10 @@ impl Mpp {
                 let rail = takes.tempo.ok_or(Refused::NotTaken)?;
                 by_tempo(credential, rail, price_row)?
             }
+            (tempo::METHOD, session::SESSION) => {
+                let rail = takes.session.ok_or(Refused::NotTaken)?;
+                by_session(credential, rail, price_row)?
+            }
             _ => return Err(Refused::NotTaken.into()),
         };
         let credential = x402::Credential {
@@ -164,7 +171,7 @@ fn by_evm(
 
 fn by_tempo(
     credential: &mpp::Credential,
-    rail: &TempoRail,
+    rail: &ChargeRail,
     price_row: &str,
 ) -> Result<(Requirements, Payload), Refused> {
     let charge = tempo::Charge::from_request(&credential.challenge.request);
@@ -172,6 +179,18 @@ fn by_tempo(
     let signed = rail.read(credential, charge.network)?;
     let accepted = rail.offer_of(&charge, price_row);
     Ok((accepted, Payload::Tempo(Box::new(signed))))
+}
+
+fn by_session(
+    credential: &mpp::Credential,
+    rail: &SessionRail,
+    price_row: &str,
+) -> Result<(Requirements, Payload), Refused> {
+    let session = session::Session::from_request(&credential.challenge.request);
+    let session = session.ok_or(Refused::NotTaken)?;
+    let signed = rail.read(credential, session.network)?;
+    let accepted = rail.offer_of(&session, price_row);
+    Ok((accepted, Payload::Session(Box::new(signed))))
 }
 
 impl MppPaid {

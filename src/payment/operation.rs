@@ -2,8 +2,10 @@
 //! about by the lane, also after a restart.
 
 use super::settlement::{Settlement, Settlements};
-use crate::chain::Job;
-use crate::ledger::{Ledger, LedgerError, Operation, OperationId, OperationState, TransitionError};
+use crate::chain::{Handed, Job};
+use crate::ledger::{
+    EntityId, Ledger, LedgerError, Operation, OperationId, OperationState, TransitionError,
+};
 use crate::stats::Metrics;
 use alloy::primitives::Address;
 use std::sync::Arc;
@@ -74,6 +76,35 @@ impl Operations {
                 tracing::warn!(%id, kind, reason, "an operation failed");
                 self.metrics.channels().operation(kind, "failed");
             }
+        }
+        self.known(&id).await
+    }
+
+    /// Wants an operation that a payer's own transaction carries out, and waits for what becomes of it.
+    pub(super) async fn run_handed(
+        &self,
+        operation: Operation,
+        handed: &Handed,
+    ) -> Result<OperationState, LedgerError> {
+        let id = operation.id;
+        let state = match self.ledger.request_operation(operation).await {
+            Ok(state) => state,
+            Err(LedgerError::Refused(TransitionError::AlreadyExists)) => self.known(&id).await?,
+            Err(error) => return Err(error),
+        };
+        self.finish_handed(state, handed).await
+    }
+
+    /// Waits for what becomes of such an operation, after a restart too.
+    pub(super) async fn finish_handed(
+        &self,
+        state: OperationState,
+        handed: &Handed,
+    ) -> Result<OperationState, LedgerError> {
+        let id = state.operation.id;
+        if state.open() {
+            let entity = EntityId::Operation(id);
+            self.settlements.bring_handed(&entity, handed).await;
         }
         self.known(&id).await
     }

@@ -13,7 +13,7 @@ use super::lifetime::Lifetime;
 use super::mpp::Mpp;
 use super::operation::Operations;
 use super::permit2::Permit2Rail;
-use super::tempo::TempoRail;
+use super::tempo::{ChargeRail, SessionRail};
 use crate::chain::Rpc;
 use crate::clock::now_ms;
 use crate::config::{AssetConfig, Config, RailKind};
@@ -22,12 +22,13 @@ use crate::ledger::{
 };
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
+use crate::protocol::mpp::session::Action;
 use crate::protocol::signature::SignatureError;
 use crate::protocol::x402::{
     Credential, Extensions, Payload, Requirements, SettleResponse, Version, offer_matches,
 };
 use crate::protocol::{Network, Refusal, mpp, permit2};
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -69,7 +70,8 @@ struct Inner {
     upto: Permit2Rail,
     sponsoring: Sponsoring,
     channel: ChannelRail,
-    tempo: Option<TempoRail>,
+    tempo: Option<ChargeRail>,
+    session: Option<SessionRail>,
     mpp: Option<Mpp>,
 }
 
@@ -118,6 +120,7 @@ impl Rails {
             exposure.clone(),
             sponsoring.clone(),
         );
+        let session = SessionRail::of(config, rpc, &payee, ledger, &operations);
         let channel = ChannelRail::new(
             config,
             rpc.clone(),
@@ -125,7 +128,7 @@ impl Rails {
             ledger.clone(),
             operations,
         )?;
-        let tempo = TempoRail::of(config, rpc, &payee);
+        let tempo = ChargeRail::of(config, rpc, &payee);
         Ok(Self {
             inner: Arc::new(Inner {
                 payee,
@@ -138,6 +141,7 @@ impl Rails {
                 sponsoring,
                 channel,
                 tempo,
+                session,
                 mpp: Mpp::of(config),
             }),
         })
@@ -247,7 +251,8 @@ impl Rails {
         match &credential.payload {
             Payload::Eip3009(signed) => self.inner.exact.replay_key(credential.network, signed),
             Payload::Permit2(signed) => self.permit2(signed).replay_key(credential.network, signed),
-            Payload::Tempo(signed) => TempoRail::replay_key(signed),
+            Payload::Tempo(signed) => ChargeRail::replay_key(signed),
+            Payload::Session(signed) => SessionRail::replay_key(signed, request),
             Payload::Channel(payload) => self.inner.channel.replay_key(
                 payload,
                 request,
@@ -295,13 +300,26 @@ impl Rails {
                 let checked = self.tempo()?.check_terms(signed, amount, now_s);
                 checked.map(|()| Proof::Payer)
             }
+            // Whose voucher it is can be told when its channel is looked at.
+            Payload::Session(signed) => {
+                let checked = self.session()?.check_terms(signed);
+                checked.map(|()| Proof::Payer)
+            }
         }
     }
 
     /// Judges only who signed, whatever the payment is worth: for a look at what was bought before.
     pub fn check_signer(&self, credential: &Credential, now_s: u64) -> Result<Proof, Refusal> {
-        if let Payload::Channel(payload) = &credential.payload {
-            return self.inner.channel.check_signer(credential, payload);
+        match &credential.payload {
+            Payload::Channel(payload) => {
+                return self.inner.channel.check_signer(credential, payload);
+            }
+            // What they signed may be in the chain for everybody to copy: it tells not who sends it.
+            Payload::Tempo(_) | Payload::Session(_) => {
+                let digest = B256::ZERO;
+                return Ok(Proof::ContractOnly { digest });
+            }
+            Payload::Eip3009(_) | Payload::Permit2(_) => {}
         }
         let amount = signed_amount(credential).ok_or(Refusal::Value)?;
         self.check(credential, amount, now_s)
@@ -334,6 +352,7 @@ impl Rails {
                 rail.authorize(credential, payload, amount, proof).await
             }
             Payload::Tempo(signed) => self.tempo()?.authorize(signed, amount).await,
+            Payload::Session(signed) => self.session()?.authorize(signed, amount).await,
         }
     }
 
@@ -364,6 +383,7 @@ impl Rails {
                 let rail = self.tempo();
                 rail.and_then(|rail| rail.check_terms(signed, amount, now_s))
             }
+            Payload::Session(signed) => self.session().and_then(|rail| rail.check_terms(signed)),
         };
         checked.err().unwrap_or(Refusal::NoMatchingOffer)
     }
@@ -379,6 +399,7 @@ impl Rails {
         match &credential.payload {
             Payload::Channel(payload) => payload.deposit().is_some(),
             Payload::Permit2(_) => self.inner.sponsoring.carries(&credential.extensions),
+            Payload::Session(signed) => matches!(signed.action, Action::Open { .. }),
             Payload::Eip3009(_) | Payload::Tempo(_) => false,
         }
     }
@@ -456,10 +477,20 @@ impl Rails {
                 let tempo = self.inner.tempo.as_ref();
                 tempo.map(|rail| rail.offer(amount, price_row))
             }
+            RailKind::TempoSession => {
+                let session = self.inner.session.as_ref();
+                session.map(|rail| rail.offer(price_row))
+            }
         }
     }
 
-    fn tempo(&self) -> Result<&TempoRail, Refusal> {
+    /// The rail of sessions, where it is offered.
+    pub fn session(&self) -> Result<&SessionRail, Refusal> {
+        let rail = self.inner.session.as_ref();
+        rail.ok_or_else(|| mpp::Refused::NotTaken.into())
+    }
+
+    fn tempo(&self) -> Result<&ChargeRail, Refusal> {
         let rail = self.inner.tempo.as_ref();
         rail.ok_or_else(|| mpp::Refused::NotTaken.into())
     }

@@ -7,7 +7,8 @@ use super::outcomes::{Outcomes, confirmed, failed, record, reorged};
 use super::stored::{call_job, payout_job};
 use super::tempo::handed;
 use crate::chain::{
-    Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Rpc, Sent, Settled, Unhealthy,
+    Handed, Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Rpc, Sent, Settled,
+    Unhealthy,
 };
 use crate::clock::now_ms;
 use crate::config::{RailKind, SettlerConfig};
@@ -137,10 +138,17 @@ impl Settlements {
                 reason: "the stored transaction cannot be read".to_owned(),
             };
         };
+        let id = EntityId::Call(state.hold.call);
+        self.bring_handed(&id, &handed).await
+    }
+
+    /// Has such a transaction sent for whatever the ledger wants it for, and waits for the outcome,
+    /// however long the chain takes.
+    pub(super) async fn bring_handed(&self, id: &EntityId, handed: &Handed) -> Settlement {
         self.inner.outcomes.metrics().settlement("submitted");
         pass(Failpoint::SettleSent);
         let confirmations = self.inner.targets.confirmations;
-        let decided = self.inner.rpc.settle_handed(&handed, confirmations).await;
+        let decided = self.inner.rpc.settle_handed(handed, confirmations).await;
         let (entry, outcome) = match decided {
             Ok(settled) => {
                 let transaction = format!("{:#x}", settled.transaction);
@@ -151,8 +159,7 @@ impl Settlements {
                 (failed(reason.clone()), Settlement::Failed { reason })
             }
         };
-        let id = EntityId::Call(state.hold.call);
-        self.inner.outcomes.conclude(&id, entry).await;
+        self.inner.outcomes.conclude(id, entry).await;
         outcome
     }
 

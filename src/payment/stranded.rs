@@ -86,7 +86,9 @@ fn operation_needs(state: &OperationState, keys: &Keys) -> Option<Address> {
         OperationKind::Deposit
         | OperationKind::Claim
         | OperationKind::Settle
-        | OperationKind::Refund => None,
+        | OperationKind::Refund
+        | OperationKind::SessionDeposit
+        | OperationKind::SessionClose => None,
     }
 }
 

@@ -199,7 +199,7 @@ fn rank(rail: RailKind, means: Means) -> Option<(u8, &'static str)> {
             "nothing else is offered, and Permit2 is approved",
             "nothing else is offered, and a permit for Permit2 can be signed along",
         ),
-        RailKind::TempoCharge => None,
+        RailKind::TempoCharge | RailKind::TempoSession => None,
     }
 }
 

@@ -98,7 +98,9 @@ fn needs(offered: &[RailKind], wish: Option<RailKind>) -> String {
                 "exact-permit2 needs --rpc-url, and Permit2 approved (groat wallet approve)"
             }
             RailKind::Exact => "exact needs nothing",
-            RailKind::TempoCharge => "tempo-charge needs a wallet of Tempo's",
+            RailKind::TempoCharge | RailKind::TempoSession => {
+                "what is paid on Tempo needs a wallet of Tempo's"
+            }
         })
         .collect();
     hints.join("; ")

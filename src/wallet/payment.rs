@@ -68,7 +68,7 @@ pub(super) fn payload(key: &Key, candidate: &Candidate, moment: &Moment) -> Opti
             let authorization = terms.authorization(key.address(), moment.nonce.into(), until);
             Some(permit2::signed_payload(key, &authorization, &terms))
         }
-        RailKind::Channel | RailKind::TempoCharge => None,
+        RailKind::Channel | RailKind::TempoCharge | RailKind::TempoSession => None,
     }
 }
 

@@ -115,7 +115,7 @@ impl Wallet {
             channel.is_some_and(|channel| channel.has_room(offer.amount))
         });
         let by_permit2 = match candidate.rail {
-            RailKind::Exact | RailKind::TempoCharge => false,
+            RailKind::Exact | RailKind::TempoCharge | RailKind::TempoSession => false,
             RailKind::ExactPermit2 | RailKind::Upto => true,
             RailKind::Channel => terms.is_some_and(|terms| terms.method == Method::Permit2),
         };

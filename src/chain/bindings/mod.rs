@@ -4,6 +4,7 @@ mod batch;
 mod errors;
 mod permit2;
 mod settler;
+mod stream;
 mod token;
 
 pub use batch::{ChannelConfig, IBatchSettlement, IDepositCollector, Voucher, VoucherClaim};
@@ -13,4 +14,5 @@ pub use permit2::{
     PermitTransferFrom, TokenPermissions, UptoWitness,
 };
 pub use settler::ISettler;
+pub use stream::IStreamChannel;
 pub use token::{ERC1271_MAGIC, IEip2612, IEip3009Token, IErc20, IErc1271, IStandIn};

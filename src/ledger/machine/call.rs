@@ -282,6 +282,7 @@ impl CallState {
             Event::WithdrawalRequested(_)
             | Event::ChannelOpened { .. }
             | Event::ChannelObserved(_)
+            | Event::ChannelSigned { .. }
             | Event::OperationRequested(_) => {
                 return Err(TransitionError::OtherKind {
                     event: event.name(),

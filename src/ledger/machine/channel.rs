@@ -1,7 +1,7 @@
 use super::credit::{CreditKey, is_address, signed};
 use super::{ChannelId, Event, Hold, TransitionError};
 use crate::money::{AmountError, AssetDecimals, Units};
-use crate::protocol::channel::{Account, Rule, accept};
+use crate::protocol::channel::{Account, Rule, Unfit, accept};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -138,6 +138,14 @@ impl ChannelState {
                 }
                 Ok(next)
             }
+            (Some(state), Event::ChannelSigned { voucher, .. }) => {
+                if voucher.max_claimable > state.on_chain.balance {
+                    return Err(TransitionError::Channel(Unfit::ExceedsBalance));
+                }
+                let mut next = state.clone();
+                next.keep(voucher.max_claimable, &voucher.signature);
+                Ok(next)
+            }
             (None, _) => Err(TransitionError::Unknown {
                 event: event.name(),
             }),
@@ -164,13 +172,7 @@ impl ChannelState {
                 .map_err(TransitionError::Channel)?;
                 next.reserved = self.reserved.plus(hold.held)?;
                 next.running = self.running.checked_add(1).ok_or(AmountError::Overflow)?;
-                let best = self.voucher.as_ref().map(|voucher| voucher.max_claimable);
-                if best.is_none_or(|best| used.max_claimable > best) {
-                    next.voucher = Some(KeptVoucher {
-                        max_claimable: used.max_claimable,
-                        signature: used.signature.clone(),
-                    });
-                }
+                next.keep(used.max_claimable, &used.signature);
             }
             Event::Captured(capture) => {
                 next.release(hold.held)?;
@@ -264,6 +266,17 @@ impl ChannelState {
             .as_ref()
             .filter(|used| same && used.channel == opening.channel)
             .ok_or(TransitionError::Malformed { field: "channel" })
+    }
+
+    /// Keeps a voucher if it lets us claim more than the one we have.
+    fn keep(&mut self, max_claimable: Units, signature: &str) {
+        let best = self.voucher.as_ref().map(|voucher| voucher.max_claimable);
+        if best.is_none_or(|best| max_claimable > best) {
+            self.voucher = Some(KeptVoucher {
+                max_claimable,
+                signature: signature.to_owned(),
+            });
+        }
     }
 
     fn release(&mut self, held: Units) -> Result<(), AmountError> {

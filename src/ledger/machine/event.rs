@@ -1,6 +1,6 @@
 use super::{
-    CallId, ChannelOnChain, ChannelOpening, ChannelUse, Digest32, Operation, ReplayKey,
-    RequestHash, WithdrawalId,
+    CallId, ChannelOnChain, ChannelOpening, ChannelUse, Digest32, KeptVoucher, Operation,
+    ReplayKey, RequestHash, WithdrawalId,
 };
 use crate::metering::Route;
 use crate::money::{AssetDecimals, Pusd, Units};
@@ -91,6 +91,13 @@ pub enum Event {
     /// The contract was asked again. A claimed total above all we charged was claimed by somebody
     /// else with the receiver's key, and counts as charged from then on.
     ChannelObserved(ChannelOnChain),
+    /// A voucher came without a call: what a running one costs is signed for.
+    ChannelSigned {
+        /// The voucher.
+        voucher: KeptVoucher,
+        /// When.
+        at_ms: u64,
+    },
     /// A transaction that is no single call's own is wanted.
     OperationRequested(Box<Operation>),
 }
@@ -112,6 +119,7 @@ impl Event {
             Self::WithdrawalRequested(_) => "withdrawal_requested",
             Self::ChannelOpened { .. } => "channel_opened",
             Self::ChannelObserved(_) => "channel_observed",
+            Self::ChannelSigned { .. } => "channel_signed",
             Self::OperationRequested(_) => "operation_requested",
         }
     }
@@ -132,6 +140,7 @@ impl Event {
             | Self::SettlementConfirmed { at_ms, .. }
             | Self::SettlementFailed { at_ms, .. }
             | Self::SettlementReorged { at_ms }
+            | Self::ChannelSigned { at_ms, .. }
             | Self::Receipted { at_ms, .. } => *at_ms,
         }
     }

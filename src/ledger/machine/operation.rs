@@ -44,6 +44,10 @@ pub enum OperationKind {
     /// Gives a payer the coin for the gas of an approval that it signed; only the sender's nonce
     /// keeps it from being given twice.
     Funding,
+    /// Fills a channel of MPP's sessions by the payer's own transaction.
+    SessionDeposit,
+    /// Closes one: pays what was signed, and gives back the rest.
+    SessionClose,
 }
 
 impl OperationKind {
@@ -56,15 +60,21 @@ impl OperationKind {
             Self::Refund => "refund",
             Self::Batch => "batch",
             Self::Funding => "funding",
+            Self::SessionDeposit => "session_deposit",
+            Self::SessionClose => "session_close",
         }
     }
 
     const fn once(self) -> PaidOnceBy {
         match self {
             Self::Funding => PaidOnceBy::LaneNonce,
-            Self::Deposit | Self::Claim | Self::Settle | Self::Refund | Self::Batch => {
-                PaidOnceBy::Authorization
-            }
+            Self::Deposit
+            | Self::Claim
+            | Self::Settle
+            | Self::Refund
+            | Self::Batch
+            | Self::SessionDeposit
+            | Self::SessionClose => PaidOnceBy::Authorization,
         }
     }
 }

@@ -98,7 +98,7 @@ impl ChannelRail {
     pub async fn claim_all(&self) -> Result<Vec<OperationState>, AuthorizeFailure> {
         let rail = self.clone();
         let claiming = async move {
-            let states = rail.inner.ledger.channels().await?;
+            let states = rail.own_channels().await?;
             let chargeable = states.iter().filter(|state| row(state).is_some());
             let ids: Vec<ChannelId> = chargeable.map(|state| state.opening.channel).collect();
             Ok(rail.claim(&ids).await?.operations)

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// The doors of all channels; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Gate {
+pub(in crate::payment) struct Gate {
     inner: Arc<Inner>,
 }
 
@@ -34,13 +34,13 @@ pub struct Lease {
 
 /// A channel that takes no calls until this is dropped.
 #[derive(Debug)]
-pub(super) struct Closed {
+pub(in crate::payment) struct Closed {
     _held: Held,
 }
 
 /// A channel with a transaction of ours under way, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Working {
+pub(in crate::payment) struct Working {
     _held: Held,
 }
 
@@ -53,7 +53,7 @@ struct Held {
 
 impl Gate {
     /// Lets a call in, unless the channel is closed.
-    pub(super) fn enter(&self, channel: ChannelId) -> Option<Lease> {
+    pub(in crate::payment) fn enter(&self, channel: ChannelId) -> Option<Lease> {
         let enter = |doors: &mut Doors| {
             let calls = doors.calls.checked_add(1).filter(|_| !doors.closed)?;
             doors.calls = calls;
@@ -66,7 +66,7 @@ impl Gate {
     }
 
     /// Closes a channel on which no call is.
-    pub(super) fn close(&self, channel: ChannelId) -> Option<Closed> {
+    pub(in crate::payment) fn close(&self, channel: ChannelId) -> Option<Closed> {
         let close = |doors: &mut Doors| {
             let free = doors.calls == 0 && !doors.closed;
             free.then(|| doors.closed = true)
@@ -76,14 +76,14 @@ impl Gate {
     }
 
     /// Takes the right to send a transaction about a channel, if nobody has it.
-    pub(super) fn work(&self, channel: ChannelId) -> Option<Working> {
+    pub(in crate::payment) fn work(&self, channel: ChannelId) -> Option<Working> {
         let begin = |doors: &mut Doors| (!doors.working).then(|| doors.working = true);
         self.take(channel, begin, |doors| doors.working = false)
             .map(|_held| Working { _held })
     }
 
     /// Waits for that right.
-    pub(super) async fn work_next(&self, channel: ChannelId) -> Working {
+    pub(in crate::payment) async fn work_next(&self, channel: ChannelId) -> Working {
         loop {
             let freed = self.inner.freed.notified();
             tokio::pin!(freed);

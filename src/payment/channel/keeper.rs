@@ -107,7 +107,13 @@ impl ChannelRail {
 
 /// Whether an operation of this kind has nothing to do with channels.
 fn is_others(kind: OperationKind) -> bool {
-    matches!(kind, OperationKind::Batch | OperationKind::Funding)
+    matches!(
+        kind,
+        OperationKind::Batch
+            | OperationKind::Funding
+            | OperationKind::SessionDeposit
+            | OperationKind::SessionClose
+    )
 }
 
 /// What the keeper keeps between its rounds.
@@ -219,7 +225,7 @@ impl Work {
 
     /// Takes up the channels of earlier lives of the process.
     async fn begin(&mut self) -> Result<(), Unread> {
-        let states = self.rail.inner.ledger.channels().await?;
+        let states = self.rail.own_channels().await?;
         states.iter().for_each(|state| self.rail.look_after(state));
         self.owed.store(!states.is_empty(), Ordering::Release);
         self.begun = true;
@@ -268,7 +274,7 @@ impl Work {
 
     /// Walks over all channels: claims, refunds what is idle, and counts.
     async fn walk(&mut self) -> Result<(), Unread> {
-        let states = self.rail.inner.ledger.channels().await?;
+        let states = self.rail.own_channels().await?;
         self.count(&states);
         // A refund claims too, and so may anybody: what was claimed is to be paid out.
         let claimed = states.iter().fold(0_u128, |sum, state| {

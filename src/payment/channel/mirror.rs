@@ -41,6 +41,14 @@ impl ChannelRail {
         state.on_chain.at_ms > since || self.inner.watched.vouches_for(state, since)
     }
 
+    /// The channels of this rail's contract: others keep theirs in the same ledger.
+    pub(super) async fn own_channels(&self) -> Result<Vec<ChannelState>, LedgerError> {
+        let mut states = self.inner.ledger.channels().await?;
+        let contract = format!("{:#x}", self.contract());
+        states.retain(|state| state.opening.contract == contract);
+        Ok(states)
+    }
+
     /// Reads channels, which the ledger knows, in one request, and writes down what is new.
     pub(super) async fn refresh(
         &self,

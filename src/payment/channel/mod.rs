@@ -20,6 +20,7 @@ mod watch;
 
 pub use effect::Effect;
 pub use gate::Lease;
+pub(super) use gate::{Gate, Working};
 pub use keeper::Keeper;
 pub use offer::Paid;
 pub use refund::Refunded;
@@ -40,7 +41,6 @@ use crate::protocol::permit2::eip2612;
 use crate::protocol::signature::{Key, SignatureError};
 use crate::protocol::x402::Credential;
 use alloy::primitives::{Address, B256, Bytes};
-use gate::Gate;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use super::{Rails, Wish};
 use crate::config::RailKind;
 use crate::money::Units;
 use crate::payment::mpp::{Method, MppPayment, Takes};
+use crate::protocol::mpp::session::SESSION;
 use crate::protocol::mpp::{evm, tempo};
 use crate::protocol::{Refusal, mpp};
 
@@ -62,6 +63,10 @@ impl Rails {
                 let charge = self.inner.tempo.as_ref()?.charge(amount);
                 Some(((tempo::METHOD, tempo::CHARGE), charge.to_request()))
             }
+            RailKind::TempoSession => {
+                let session = self.inner.session.as_ref()?.session();
+                Some(((tempo::METHOD, SESSION), session.to_request()))
+            }
             RailKind::ExactPermit2 | RailKind::Upto | RailKind::Channel => None,
         }
     }
@@ -76,6 +81,7 @@ impl Rails {
         let takes = Takes {
             exact: &self.inner.exact,
             tempo: self.inner.tempo.as_ref(),
+            session: self.inner.session.as_ref(),
         };
         mpp.read(credential, &takes, idempotency_key)
     }

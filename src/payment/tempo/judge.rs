@@ -1,6 +1,7 @@
 //! What a payer on Tempo signed, as the published kit reads it: is it the transfer that the challenge
 //! asked for, with its memo, and may its gas be paid for?
 
+use super::session::Read;
 use super::stored::Stored;
 use crate::config::Config;
 use crate::payment::authorized::AuthorizeFailure;
@@ -9,7 +10,7 @@ use crate::protocol::mpp::Refused;
 use crate::protocol::mpp::tempo::{Charge, Means, Signed};
 use alloy::consensus::transaction::SignerRecoverable as _;
 use alloy::eips::{Decodable2718 as _, Encodable2718 as _};
-use alloy::primitives::Address;
+use alloy::primitives::{Address, Bytes, TxKind, keccak256};
 use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use mpp::protocol::core::PaymentCredential;
@@ -21,6 +22,7 @@ use mpp::server::{
 };
 use serde_json::json;
 use std::fmt;
+use std::num::NonZeroU64;
 use tempo_alloy::primitives::AASigned;
 
 /// Reads payers' transactions.
@@ -82,6 +84,24 @@ impl Judge {
             .map_err(|error| refused(error, &signed.means))
     }
 
+    /// What a transaction calls, of one whose gas its payer pays.
+    pub(super) fn read(&self, transaction: &[u8]) -> Result<Read, Refused> {
+        let signed = decoded(transaction)?;
+        let raw: Bytes = signed.encoded_2718().into();
+        let valid_before = valid_before(&signed)?;
+        let calls = signed.tx().calls.iter().filter_map(|call| match call.to {
+            TxKind::Call(to) => Some((to, call.input.clone())),
+            TxKind::Create => None,
+        });
+        Ok(Read {
+            sender: self.sender(transaction)?,
+            calls: calls.collect(),
+            transaction: keccak256(&raw),
+            raw,
+            valid_before,
+        })
+    }
+
     /// The complete transaction, gas paid for if we do that, as a hold keeps it.
     pub(super) fn stored(
         &self,
@@ -89,19 +109,24 @@ impl Judge {
         (payer, to): (Address, Address),
     ) -> Result<Stored, Refused> {
         let signed = decoded(transaction)?;
-        let valid_before = signed.tx().valid_before;
-        let valid_before = valid_before.ok_or_else(|| {
-            Refused::Transaction(
-                "it never expires; sign with an expiring nonce and validBefore".to_owned(),
-            )
-        })?;
+        let valid_before = valid_before(&signed)?;
         let complete = match &self.sponsor {
             None => signed,
             Some(sponsor) => sponsored(signed, payer, sponsor, self.asset)?,
         };
         let raw = complete.encoded_2718().into();
-        Ok(Stored::pulled(raw, valid_before.get(), to))
+        Ok(Stored::pulled(raw, valid_before, to))
     }
+}
+
+/// What never expires could be sent by anybody, long after we had given it up.
+fn valid_before(signed: &AASigned) -> Result<u64, Refused> {
+    let valid_before = signed.tx().valid_before;
+    valid_before.map(NonZeroU64::get).ok_or_else(|| {
+        Refused::Transaction(
+            "it never expires; sign with an expiring nonce and validBefore".to_owned(),
+        )
+    })
 }
 
 /// Adds the payee's half: the token that gas is paid in, and the signature of who pays it. The same

@@ -20,6 +20,9 @@ pub enum Rule {
     Late,
     /// The letter of the specification: one call at a time, and the base is what was charged.
     Strict,
+    /// What MPP's sessions do: the channel's balance covers what calls can cost, and vouchers over what
+    /// they did cost come while they run.
+    Metered,
 }
 
 /// One channel's books, all in the token's atomic units and counted from the channel's beginning.
@@ -110,6 +113,11 @@ pub fn accept(
     let as_it_should = match rule {
         Rule::Late => base <= account.charged,
         Rule::Strict => base == account.charged,
+        // Whoever left something unsigned signs for that first.
+        Rule::Metered => {
+            let best = account.signed_max.unwrap_or_default().max(max_claimable);
+            best > account.charged
+        }
     };
     if !as_it_should {
         return Err(Unfit::Mismatch);
@@ -125,6 +133,13 @@ pub fn accept(
     }
     if rule == Rule::Strict && account.running > 0 {
         return Err(Unfit::Busy);
+    }
+    if rule == Rule::Metered {
+        let all = account.charged.plus(account.reserved)?.plus(cost_max)?;
+        let covered = all <= account.balance;
+        return covered
+            .then_some(Accepted { base })
+            .ok_or(Unfit::ExceedsBalance);
     }
     let best = account.signed_max.unwrap_or_default().max(max_claimable);
     let covered = best.min(account.balance);
@@ -144,7 +159,7 @@ pub fn accept(
 /// Whether a voucher of `max_claimable`, which buys nothing, is good to ask for a refund with.
 pub fn accept_refund(account: &Account, max_claimable: Units, rule: Rule) -> Result<(), Unfit> {
     let as_it_should = match rule {
-        Rule::Late => max_claimable <= account.charged,
+        Rule::Late | Rule::Metered => max_claimable <= account.charged,
         Rule::Strict => max_claimable == account.charged,
     };
     if !as_it_should {

@@ -105,11 +105,17 @@ impl Issuer {
 }
 
 impl Opened {
+    /// Fails when this was made for another route.
+    pub fn check_route(&self, route: &str) -> Result<(), Refused> {
+        match self.route == route {
+            true => Ok(()),
+            false => Err(Refused::Route),
+        }
+    }
+
     /// Fails when this was made for another request.
     pub fn check(&self, bound: &Bound<'_>) -> Result<(), Refused> {
-        if self.route != bound.route {
-            return Err(Refused::Route);
-        }
+        self.check_route(bound.route)?;
         match is_digest_of(&self.digest, bound.body) {
             true => Ok(()),
             false => Err(Refused::Body),

@@ -15,6 +15,7 @@ mod problem;
 mod receipt;
 mod refused;
 mod request;
+pub mod session;
 mod syntax;
 pub mod tempo;
 

@@ -21,6 +21,14 @@ pub enum Problem {
     BadRequest,
     /// This server failed.
     InternalPaymentError,
+    /// A session's channel is not known.
+    ChannelNotFound,
+    /// A session's channel has ended.
+    ChannelFinalized,
+    /// More is asked of a session's channel than it holds.
+    AmountExceedsDeposit,
+    /// A session's channel has more to be signed for.
+    InsufficientBalance,
 }
 
 impl Problem {
@@ -35,6 +43,12 @@ impl Problem {
             Self::InvalidPayload => ("invalid-payload", "Invalid Payload"),
             Self::BadRequest => ("bad-request", "Bad Request"),
             Self::InternalPaymentError => ("internal-payment-error", "Internal Payment Error"),
+            Self::ChannelNotFound => ("session/channel-not-found", "Channel Not Found"),
+            Self::ChannelFinalized => ("session/channel-finalized", "Channel Finalized"),
+            Self::AmountExceedsDeposit => {
+                ("session/amount-exceeds-deposit", "Amount Exceeds Deposit")
+            }
+            Self::InsufficientBalance => ("session/insufficient-balance", "Insufficient Balance"),
         }
     }
 

@@ -1,4 +1,5 @@
 use super::Problem;
+use crate::money::Units;
 
 /// Why a credential of the `Payment` scheme was refused before anything of it was looked up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,15 @@ pub enum Refused {
         "The transaction is on the chain, and does not pay for this challenge ({0}). Nothing was taken here; ask its payee."
     )]
     Elsewhere(String),
+    /// Nothing is known of the channel.
+    #[error("The channel is not open here. Open one with the challenge that comes with this.")]
+    NoChannel,
+    /// The channel has ended, or is about to.
+    #[error("The channel is closed, or about to be. Open another one.")]
+    ChannelClosed,
+    /// A channel's deposit would not cover what the call can cost.
+    #[error("The deposit does not cover what this call can cost ({0} atomic units). Put in more.")]
+    DepositTooSmall(Units),
 }
 
 impl Refused {
@@ -59,6 +69,9 @@ impl Refused {
             Self::Malformed(_) => Problem::MalformedCredential,
             Self::Twice => Problem::BadRequest,
             Self::NotOurs | Self::NotTaken => Problem::InvalidChallenge,
+            Self::NoChannel => Problem::ChannelNotFound,
+            Self::ChannelClosed => Problem::ChannelFinalized,
+            Self::DepositTooSmall(_) => Problem::AmountExceedsDeposit,
             Self::Payload(_) => Problem::InvalidPayload,
             Self::Route
             | Self::Body

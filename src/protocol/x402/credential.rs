@@ -60,6 +60,8 @@ pub enum Payload {
     Channel(Box<channel::Payload>),
     /// A transfer on Tempo, which only MPP asks for.
     Tempo(Box<mpp::tempo::Signed>),
+    /// A channel on Tempo, which only MPP asks for.
+    Session(Box<mpp::session::Signed>),
 }
 
 /// Reads the payment header of `version`: strict base64, bounded JSON, no key twice.

@@ -1,0 +1,207 @@
+//! Channels are filled by transactions that their payers signed whole: read before they are sent, wanted
+//! in the ledger before that, and taken into the books when the chain has them.
+
+use super::{PAUSE, READS, SessionRail, Unread, channel_id};
+use crate::chain::bindings::IStreamChannel;
+use crate::chain::{Expect, ExpectedLog, Handed};
+use crate::clock::now_ms;
+use crate::ledger::{
+    ChannelOpening, ChannelState, Operation, OperationId, OperationKind, Settlement,
+};
+use crate::money::Units;
+use crate::payment::authorized::AuthorizeFailure;
+use crate::protocol::Refusal;
+use crate::protocol::mpp::Refused;
+use crate::protocol::mpp::session::{Terms, Voucher};
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::sol_types::{SolCall, SolEvent};
+use serde::{Deserialize, Serialize};
+
+/// A payer's transaction, as it was read.
+#[derive(Debug)]
+pub(in crate::payment::tempo) struct Read {
+    /// Who signed it.
+    pub(in crate::payment::tempo) sender: Address,
+    /// What it calls.
+    pub(in crate::payment::tempo) calls: Vec<(Address, Bytes)>,
+    /// Complete.
+    pub(in crate::payment::tempo) raw: Bytes,
+    /// Its hash.
+    pub(in crate::payment::tempo) transaction: B256,
+    /// In Unix seconds.
+    pub(in crate::payment::tempo) valid_before: u64,
+}
+
+/// What an operation that fills a channel keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoredDeposit {
+    transaction: B256,
+    raw: Bytes,
+    valid_before: u64,
+    /// The channel's contract, and which event says that it was filled.
+    escrow: Address,
+    event: B256,
+    channel: B256,
+}
+
+impl StoredDeposit {
+    pub(super) fn handed(&self) -> Handed {
+        Handed {
+            transaction: self.transaction,
+            raw: Some(self.raw.clone()),
+            valid_before: Some(self.valid_before),
+            expect: Expect::Logs(vec![ExpectedLog {
+                emitter: self.escrow,
+                topics: vec![self.event, self.channel],
+            }]),
+        }
+    }
+}
+
+impl SessionRail {
+    /// Opens the channel of a first voucher; one that is open already is only looked at.
+    pub(super) async fn open(
+        &self,
+        transaction: &[u8],
+        voucher: &Voucher,
+        payer: Address,
+        ceiling: Units,
+    ) -> Result<ChannelState, AuthorizeFailure> {
+        let channel = channel_id(voucher.channel);
+        let known = self.inner.ledger.channel(&channel).await;
+        if let Some(state) = known.map_err(Unread::from)? {
+            return Ok(state);
+        }
+        let read = self.inner.judge.read(transaction).map_err(Refusal::from)?;
+        let (terms, deposit) = self.opened_by(&read)?;
+        let (network, escrow) = (self.inner.payee.network, self.inner.escrow);
+        if terms.id(network, escrow) != voucher.channel || terms.payer != payer {
+            return Err(wrong("it opens another channel than the voucher's").into());
+        }
+        let signer = voucher.signer(self.inner.domain).map_err(Refusal::from)?;
+        if signer != terms.signer() {
+            return Err(Refusal::Signature("it is another key's".to_owned()).into());
+        }
+        // Refused before anything is sent: what is in the channel then could not be used.
+        if deposit < ceiling.max(voucher.cumulative) {
+            return Err(Refusal::from(Refused::DepositTooSmall(ceiling)).into());
+        }
+        let event = IStreamChannel::ChannelOpened::SIGNATURE_HASH;
+        self.fill(&read, voucher.channel, event).await?;
+        let opening = ChannelOpening {
+            channel,
+            payer: format!("{:#x}", terms.payer),
+            network: network.to_string(),
+            contract: format!("{escrow:#x}"),
+            asset: format!("{:#x}", terms.token),
+            asset_decimals: self.inner.payee.asset.decimals,
+            receiver: format!("{:#x}", terms.payee),
+            config: serde_json::json!(terms),
+            at_ms: now_ms(),
+        };
+        for _ in 0..READS {
+            let seen = self.on_chain(channel, Units::ZERO).await?;
+            if !seen.balance.is_zero() {
+                let ledger = &self.inner.ledger;
+                let opened = ledger.open_channel(opening, seen, Units::ZERO).await;
+                return Ok(opened.map_err(Unread::from)?);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(AuthorizeFailure::Unknown)
+    }
+
+    /// Adds to a channel.
+    pub(super) async fn top_up(
+        &self,
+        state: &ChannelState,
+        transaction: &[u8],
+        additional: Units,
+    ) -> Result<(ChannelState, B256), AuthorizeFailure> {
+        let read = self.inner.judge.read(transaction).map_err(Refusal::from)?;
+        let channel = B256::from(*state.opening.channel.as_bytes());
+        let escrow = self.inner.escrow;
+        let of_this = |(to, input): &(Address, Bytes)| {
+            let call = IStreamChannel::topUpCall::abi_decode(input).ok()?;
+            (*to == escrow && call.channelId == channel).then_some(call.additionalDeposit)
+        };
+        let added: Vec<U256> = read.calls.iter().filter_map(of_this).collect();
+        if added != [U256::from(additional.atomic())] {
+            return Err(wrong("it does not add that to this channel").into());
+        }
+        let event = IStreamChannel::TopUp::SIGNATURE_HASH;
+        self.fill(&read, channel, event).await?;
+        let before = state.on_chain.balance;
+        for _ in 0..READS {
+            let after = self.observe(state).await?;
+            if after.on_chain.balance > before {
+                return Ok((after, read.transaction));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(AuthorizeFailure::Unknown)
+    }
+
+    /// Has a transaction sent, and waits until the chain has it.
+    async fn fill(&self, read: &Read, channel: B256, event: B256) -> Result<(), AuthorizeFailure> {
+        let stored = StoredDeposit {
+            transaction: read.transaction,
+            raw: read.raw.clone(),
+            valid_before: read.valid_before,
+            escrow: self.inner.escrow,
+            event,
+            channel,
+        };
+        let operation = Operation {
+            id: operation_of(read.transaction),
+            kind: OperationKind::SessionDeposit,
+            channels: vec![channel_id(channel)],
+            calls: Vec::new(),
+            job: serde_json::json!(stored),
+            at_ms: now_ms(),
+        };
+        let operations = &self.inner.operations;
+        let done = operations.run_handed(operation, &stored.handed()).await;
+        match done.map_err(Unread::from)?.settlement {
+            Settlement::Confirmed { .. } => Ok(()),
+            Settlement::Failed { reason, .. } => Err(wrong(&reason).into()),
+            Settlement::None | Settlement::Sent { .. } => Err(AuthorizeFailure::Unknown),
+        }
+    }
+
+    /// The channel that a transaction opens, and with how much.
+    fn opened_by(&self, read: &Read) -> Result<(Terms, Units), Refusal> {
+        let opens = read.calls.iter().filter_map(|(to, input)| {
+            let call = IStreamChannel::openCall::abi_decode(input).ok()?;
+            (*to == self.inner.escrow).then_some(call)
+        });
+        let opens: Vec<_> = opens.collect();
+        let [open] = opens.as_slice() else {
+            return Err(wrong("it does not open one channel"));
+        };
+        let session = self.session();
+        if open.payee != session.recipient || open.token != session.currency {
+            return Err(wrong(
+                "it opens a channel for somebody else, or in another token",
+            ));
+        }
+        let terms = Terms {
+            payer: read.sender,
+            payee: open.payee,
+            token: open.token,
+            salt: open.salt,
+            authorized_signer: open.authorizedSigner,
+        };
+        Ok((terms, Units::from_atomic(open.deposit)))
+    }
+}
+
+/// A transaction fills a channel once, however often it comes.
+fn operation_of(transaction: B256) -> OperationId {
+    let bytes = transaction.first_chunk().copied().unwrap_or_default();
+    OperationId::from_bytes(bytes)
+}
+
+fn wrong(what: &str) -> Refusal {
+    Refused::Transaction(what.to_owned()).into()
+}

@@ -1,0 +1,102 @@
+//! Looks after channels: what earlier lives of the process began is finished, and who asks the contract
+//! for its money back is met within the time that the contract gives.
+
+use super::close::{StoredClose, is_readable};
+use super::open::StoredDeposit;
+use super::{SessionRail, Unread};
+use crate::ledger::{ChannelState, OperationKind, OperationState};
+use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
+
+impl SessionRail {
+    /// Takes up what the last stop left open, and looks at all channels every so often until the handle
+    /// is dropped.
+    pub fn look_after(&self, open: Vec<OperationState>, every: Duration) -> AbortOnDropHandle<()> {
+        let rail = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            for state in open {
+                rail.resume(state);
+            }
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = rail.round().await {
+                    tracing::warn!(%error, "sessions could not be looked after; trying again");
+                }
+            }
+        }))
+    }
+
+    fn resume(&self, state: OperationState) {
+        let rail = self.clone();
+        let operation = &state.operation;
+        match operation.kind {
+            OperationKind::SessionDeposit => {
+                let stored: Option<StoredDeposit> =
+                    serde_json::from_value(operation.job.clone()).ok();
+                let Some(stored) = stored else {
+                    return tracing::error!(id = %operation.id, "a stored deposit cannot be read");
+                };
+                tokio::spawn(async move {
+                    let operations = &rail.inner.operations;
+                    let finished = operations.finish_handed(state, &stored.handed()).await;
+                    if let Err(error) = finished {
+                        tracing::error!(%error, "a deposit's outcome is not known");
+                    }
+                });
+            }
+            OperationKind::SessionClose => {
+                let Some(job) = StoredClose::job_of(operation) else {
+                    return tracing::error!(id = %operation.id, "a stored close cannot be read");
+                };
+                let gate = &self.inner.gate;
+                let doors: Vec<_> = operation
+                    .channels
+                    .iter()
+                    .map(|channel| gate.close(*channel))
+                    .collect();
+                tokio::spawn(async move {
+                    let operations = &rail.inner.operations;
+                    if let Err(error) = operations.finish(state, job).await {
+                        tracing::error!(%error, "a close's outcome is not known");
+                    }
+                    drop(doors);
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads all channels that hold money, and closes those whose payers ask for it.
+    async fn round(&self) -> Result<(), Unread> {
+        for state in self.inner.ledger.channels().await? {
+            let holds = state.on_chain.balance > state.on_chain.total_claimed;
+            if !holds || !self.keeps(&state) || !is_readable(&state) {
+                continue;
+            }
+            let state = self.observe(&state).await?;
+            if state.on_chain.withdrawal.is_some() {
+                self.meet(&state).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was signed before the payer takes all. Calls that still run there may go unpaid: their
+    /// payer asked for its money in the middle of them.
+    async fn meet(&self, state: &ChannelState) -> Result<(), Unread> {
+        let channel = state.opening.channel;
+        let Some(voucher) = &state.voucher else {
+            return Ok(());
+        };
+        if voucher.max_claimable <= state.on_chain.total_claimed || state.charged.is_zero() {
+            return Ok(());
+        }
+        let Some(_closed) = self.inner.gate.close(channel) else {
+            return Ok(());
+        };
+        tracing::info!(%channel, "a payer asks for what its channel holds; what was signed is taken first");
+        self.pay_out(state, voucher).await.map(drop)
+    }
+}
