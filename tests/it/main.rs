@@ -43,6 +43,7 @@ mod rules_settle;
 mod smoke;
 mod sold;
 mod starts;
+mod tempo;
 mod upto;
 mod wallet;
 mod wire;

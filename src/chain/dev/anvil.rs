@@ -97,12 +97,17 @@ pub(super) struct Anvil {
 }
 
 impl Anvil {
-    /// Starts the node on a free port of its own choice, and reads from its banner which.
-    pub(super) async fn spawn(program: &Path, chain_id: u64) -> Result<Self, DevError> {
+    /// Starts the node on a free port of its own choice, and reads from its banner which; `rules` are
+    /// the options that say what kind of a chain it is.
+    pub(super) async fn spawn(
+        program: &Path,
+        chain_id: u64,
+        rules: &[&str],
+    ) -> Result<Self, DevError> {
         let mut child = leashed(program)
             .args(["--host", "127.0.0.1", "--port", "0"])
             .args(["--chain-id", &chain_id.to_string()])
-            .args(["--hardfork", "cancun"])
+            .args(rules)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

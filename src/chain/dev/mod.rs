@@ -8,10 +8,12 @@
 mod anvil;
 mod leash;
 mod place;
+mod tempo;
 
 pub use anvil::{DevError, locate_anvil};
 pub use leash::leashed;
 pub use place::SETTLER;
+pub use tempo::{PATH_USD, TEMPO_CHAIN_ID, TEMPO_ESCROW, TempoChain};
 
 use super::bindings::{IEip3009Token, IStandIn};
 use super::{ChainError, Receipt, Rpc};
@@ -70,7 +72,7 @@ impl DevChain {
 
     /// Starts this anvil, and sets the chain up.
     pub async fn start_with(anvil: &Path) -> Result<Self, DevError> {
-        let node = Anvil::spawn(anvil, CHAIN_ID).await?;
+        let node = Anvil::spawn(anvil, CHAIN_ID, &["--hardfork", "cancun"]).await?;
         let rpc_url = node.rpc_url();
         let rpc = Rpc::connect_within(&rpc_url, CHAIN_ID, Duration::from_secs(10)).await?;
         let chain = Self {
@@ -145,38 +147,47 @@ impl DevChain {
             .rpc
             .request("anvil_stopImpersonatingAccount", (from,))
             .await?;
-        let receipt = timeout(MINING_TIMEOUT, self.mined(hash))
-            .await
-            .map_err(|_| DevError::Setup(format!("{hash} is not mined")))??;
+        let done = done(&self.rpc, hash).await;
         self.fund(from, balance).await?;
-        if receipt.is_success() {
-            Ok(())
-        } else {
-            Err(DevError::Setup(format!("{hash} reverted")))
-        }
-    }
-
-    /// The node answers before it has mined, so its receipt is asked for until it is there.
-    async fn mined(&self, transaction: B256) -> Result<Receipt, ChainError> {
-        loop {
-            if let Some(receipt) = self.rpc.receipt(transaction).await? {
-                return Ok(receipt);
-            }
-            sleep(MINING_POLL).await;
-        }
+        done.map(drop)
     }
 
     /// A token balance in atomic units.
     pub async fn balance_of(&self, asset: Address, account: Address) -> Result<U256, ChainError> {
-        let call = IEip3009Token::balanceOfCall { account };
-        let answer = self.rpc.call(asset, &call.abi_encode().into()).await?;
-        super::preflight::decode::<IEip3009Token::balanceOfCall>(&answer)
+        balance_of(&self.rpc, asset, account).await
     }
 
     /// Stops the node and waits until it is gone.
     pub async fn stop(self) -> Result<(), DevError> {
         self.node.stop().await
     }
+}
+
+/// The receipt of a transaction of ours, which has to succeed. The node answers before it has mined,
+/// so the receipt is asked for until it is there.
+async fn done(rpc: &Rpc, transaction: B256) -> Result<Receipt, DevError> {
+    let mined = async {
+        loop {
+            if let Some(receipt) = rpc.receipt(transaction).await? {
+                return Ok::<_, ChainError>(receipt);
+            }
+            sleep(MINING_POLL).await;
+        }
+    };
+    let receipt = timeout(MINING_TIMEOUT, mined)
+        .await
+        .map_err(|_| DevError::Setup(format!("{transaction} is not mined")))??;
+    if receipt.is_success() {
+        Ok(receipt)
+    } else {
+        Err(DevError::Setup(format!("{transaction} reverted")))
+    }
+}
+
+async fn balance_of(rpc: &Rpc, asset: Address, account: Address) -> Result<U256, ChainError> {
+    let call = IEip3009Token::balanceOfCall { account };
+    let answer = rpc.call(asset, &call.abi_encode().into()).await?;
+    super::preflight::decode::<IEip3009Token::balanceOfCall>(&answer)
 }
 
 /// A key of nobody's but this chain's.

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 from x402.http.clients.httpx import wrapHttpxWithPaymentFromConfig
 
-from call import GATEWAY, URL, Answer, body_of, config, run
+from call import GATEWAY, URL, Answer, body_of, run
+from schemes import config
 
 CLIENT = "loop-python"
 AT_ONCE = int(os.environ.get("AT_ONCE", "2"))

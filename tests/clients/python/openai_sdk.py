@@ -5,7 +5,8 @@ import asyncio
 from openai import AsyncOpenAI
 from x402.http.clients.httpx import wrapHttpxWithPaymentFromConfig
 
-from call import BODY, GATEWAY, STREAMED, Answer, config, report, run
+from call import BODY, GATEWAY, STREAMED, Answer, report, run
+from schemes import config
 
 CLIENT = "openai-sdk-python"
 

@@ -4,7 +4,8 @@ import asyncio
 
 from x402.http.clients.httpx import wrapHttpxWithPaymentFromConfig
 
-from call import BODY, STREAMED, URL, Answer, config, report, run
+from call import BODY, STREAMED, URL, Answer, report, run
+from schemes import config
 
 CLIENT = "x402-httpx"
 

@@ -3,7 +3,8 @@
 import requests
 from x402.http.clients.requests import wrapRequestsWithPaymentFromConfig
 
-from call import BODY, STREAMED, URL, Answer, config, report, run
+from call import BODY, STREAMED, URL, Answer, report, run
+from schemes import config
 
 CLIENT = "x402-requests"
 

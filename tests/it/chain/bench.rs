@@ -71,11 +71,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start() -> Self {
         let chain = DevChain::start().await.expect("a local chain");
-        let outbox = Arc::new(MemoryOutbox {
-            rpc: chain.rpc.clone(),
-            sent: Mutex::default(),
-            mode: watch::channel(OutboxMode::Records).0,
-        });
+        let outbox = Arc::new(MemoryOutbox::new(chain.rpc.clone()));
         Self { chain, outbox }
     }
 
@@ -271,6 +267,14 @@ pub(crate) struct MemoryOutbox {
 }
 
 impl MemoryOutbox {
+    pub(crate) fn new(rpc: Rpc) -> Self {
+        Self {
+            rpc,
+            sent: Mutex::default(),
+            mode: watch::channel(OutboxMode::Records).0,
+        }
+    }
+
     pub(crate) fn turn(&self, mode: OutboxMode) {
         self.mode.send_replace(mode);
     }

@@ -1,6 +1,6 @@
 //! The chain layer against a real anvil.
 
-mod bench;
+pub(crate) mod bench;
 mod channels;
 mod permits;
 mod proxy;
@@ -8,4 +8,5 @@ mod reads;
 mod reorg;
 mod settle;
 mod signed;
+mod tempo;
 mod trouble;

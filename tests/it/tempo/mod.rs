@@ -1,0 +1,3 @@
+//! The local Tempo, on which MPP's `tempo` rails are tested.
+
+mod ground;
