@@ -111,6 +111,18 @@ contract TempoStreamChannelTest {
         vm.assertEq(escrow.CLOSE_GRACE_PERIOD(), 900);
     }
 
+    /// @dev From `tests/data/mpp/tempo/session-mpp-rs.json`: a channel that a published client opened, and its last voucher.
+    function test_agrees_with_a_published_client() public view {
+        address theirPayer = 0xe5a9F003EB17578561f580Ad04BC81fC0e136712;
+        bytes32 channelId = 0x338dd820fcd051cbdac6118bb15b70bd0524a851375d45ed9cecf901300534ee;
+        bytes32 salt = 0x81f1c21117cb3af245c44ea08f690f4efa3ccbc35c02a99bde64cbda1258009f;
+        address theirPayee = 0x322Ce9d018A50d98d063d333354b2EB8BCb6f1D3;
+        vm.assertEq(escrow.computeChannelId(theirPayer, theirPayee, TOKEN, salt, theirPayer), channelId);
+        bytes32 r = 0xd33f15ecfb8606110bf53f5f93322fe1196525578c68a26fc1bbf01c4d748d6f;
+        bytes32 s = 0x7dff947ce86ad62b2091a514990cdb10acc09045e15fb8087f8b2ba63aedefc9;
+        vm.assertEq(ecrecover(escrow.getVoucherDigest(channelId, 1200), 0x1b, r, s), theirPayer);
+    }
+
     function test_refuses_to_open_what_could_not_be_closed() public {
         refuse(ITempoStreamChannel.InvalidPayee.selector);
         escrow.open(address(0), TOKEN, 1, SALT, address(0));
