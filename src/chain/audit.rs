@@ -1,8 +1,10 @@
 //! What the chain itself says was moved: the other side of the ledger's books.
 
 mod channels;
+mod sessions;
 
 pub use channels::{ChannelFlows, Flow, Payout, Step, channel_flows};
+pub use sessions::session_flows;
 
 use super::bindings::IEip3009Token;
 use super::logs::{Place, paged};

@@ -42,9 +42,12 @@ impl Rpc {
         loop {
             if let Some(raw) = &handed.raw {
                 // Whatever it answers, only a receipt decides.
-                let _ = self
+                let answer = self
                     .request::<_, B256>("eth_sendRawTransaction", (raw.clone(),))
                     .await;
+                if let Err(error) = answer {
+                    tracing::debug!(%error, "a payer's transaction was not taken now");
+                }
             }
             match self.look(handed, confirmations).await {
                 Ok(Look::Decided(outcome)) => return outcome,

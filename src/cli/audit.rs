@@ -8,12 +8,12 @@ mod transfers;
 
 use super::Failure;
 use crate::chain::audit::{
-    ChannelFlows, Moved, Party, channel_flows, transfers as token_transfers,
+    ChannelFlows, Moved, Party, channel_flows, session_flows, transfers as token_transfers,
 };
 use crate::chain::{ChainError, Rpc};
 use crate::ledger::LogEntry;
 use alloy::primitives::{Address, B256};
-use books::{Books, Purse};
+use books::{Books, Channel, Purse};
 use channels::Channels;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,11 @@ impl Chain {
                 .map(|channel| channel.on_chain_id())
                 .collect();
             let paid = (purse.receiver, purse.token);
-            let found = channel_flows(rpc, purse.contract, &ids, paid, (0, newest)).await?;
+            let range = (0, newest);
+            let found = match channels.iter().any(Channel::is_of_session) {
+                true => session_flows(rpc, purse.contract, &ids, range).await?,
+                false => channel_flows(rpc, purse.contract, &ids, paid, range).await?,
+            };
             flows.insert(*purse, found);
         }
         Ok(Self {

@@ -13,6 +13,9 @@ use std::time::Duration;
 pub struct TempoConfig {
     /// Pays the gas of payments by `tempo/charge`, in the asset; without one payers pay it themselves.
     pub fee_payer_key: Option<Secret>,
+    /// How long a challenge of `tempo/charge` can be paid: what is signed for it must be in a block within
+    /// 30 s, and some kits sign until the challenge's end.
+    pub charge_expires: Duration,
     /// The contract that keeps the channels of `tempo/session`.
     pub escrow: Option<Address>,
     /// What a payer is told to fill a channel with.
@@ -39,7 +42,9 @@ impl TempoConfig {
     ) -> Self {
         let known = ESCROWS.iter().find(|(id, _)| *id == chain_id);
         let patience = r.number("voucher_patience_ms", 60_000, 100..=600_000);
+        let expires = r.number("charge_expires_seconds", 25, 15..=3600);
         let config = Self {
+            charge_expires: Duration::from_secs(expires),
             fee_payer_key: r.secret("fee_payer_key"),
             escrow: r.address("escrow").or(known.map(|(_, escrow)| *escrow)),
             suggested_deposit: usd(&mut r, "suggested_deposit_usd", "1.00", decimals),

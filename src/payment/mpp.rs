@@ -30,6 +30,8 @@ const LABEL: &str = "groat/mpp/challenges";
 pub(super) struct Mpp {
     issuer: Issuer,
     expires_seconds: u64,
+    /// The same of `tempo/charge`.
+    tempo_seconds: u64,
 }
 
 /// A method that is taken, as discovery documents name it.
@@ -98,6 +100,7 @@ impl Mpp {
         Some(Self {
             issuer: Issuer::new(realm, keys),
             expires_seconds: mpp.expires.as_secs(),
+            tempo_seconds: config.tempo.charge_expires.as_secs(),
         })
     }
 
@@ -110,7 +113,11 @@ impl Mpp {
         bound: &mpp::Bound<'_>,
         now_s: u64,
     ) -> Challenge {
-        let expires = now_s.saturating_add(self.expires_seconds);
+        let lives = match names {
+            (tempo::METHOD, tempo::CHARGE) => self.tempo_seconds,
+            _ => self.expires_seconds,
+        };
+        let expires = now_s.saturating_add(lives);
         let salted = (price_row, rand::random());
         self.issuer
             .challenge(names, request, bound, salted, expires)

@@ -8,6 +8,10 @@ sol! {
         event ChannelOpened(bytes32 indexed channelId, address indexed payer, address indexed payee, address token, address authorizedSigner, bytes32 salt, uint256 deposit);
         /// More was put into a channel.
         event TopUp(bytes32 indexed channelId, address indexed payer, address indexed payee, uint256 additionalDeposit, uint256 newDeposit);
+        /// A voucher was paid; the channel stays open.
+        event Settled(bytes32 indexed channelId, address indexed payer, address indexed payee, uint256 cumulativeAmount, uint256 deltaPaid, uint256 newSettled);
+        /// A payer took back what its payee had not settled in time.
+        event ChannelExpired(bytes32 indexed channelId, address indexed payer, address indexed payee);
         /// A channel was closed: this was paid, and that went back.
         event ChannelClosed(bytes32 indexed channelId, address indexed payer, address indexed payee, uint256 settledToPayee, uint256 refundedToPayer);
         /// Opens a channel and fills it with `deposit` of the caller's tokens.

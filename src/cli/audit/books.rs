@@ -5,7 +5,7 @@ use crate::ledger::{
     CallState, ChannelOpening, ChannelState, EntityId, Event, LogEntry, OperationId, OperationKind,
     OperationState, Replayed, SettleWhen, Settlement, WithdrawalState, replay,
 };
-use crate::payment::Effect;
+use crate::payment::{Effect, is_session};
 use crate::protocol::Network;
 use alloy::primitives::{Address, B256, U256};
 use std::collections::BTreeMap;
@@ -130,6 +130,11 @@ impl Purse {
 }
 
 impl Channel {
+    /// Whether it is of MPP's sessions, which another kind of contract keeps.
+    pub(super) fn is_of_session(&self) -> bool {
+        is_session(&self.state.opening)
+    }
+
     /// The channel as its contract names it.
     pub(super) fn on_chain_id(&self) -> B256 {
         B256::from(*self.state.opening.channel.as_bytes())

@@ -4,6 +4,7 @@ use super::job::StoredJob;
 use crate::chain::bindings::IBatchSettlement;
 use crate::ledger::{ChannelId, Operation};
 use crate::money::Units;
+use crate::payment::tempo;
 use alloy::primitives::Address;
 use alloy::sol_types::SolCall;
 
@@ -40,6 +41,9 @@ pub enum Effect {
 impl Effect {
     /// The effect of an operation about channels; `None` when it is not one, or cannot be read.
     pub fn of(operation: &Operation) -> Option<Self> {
+        if let Some(effect) = tempo::effect(operation) {
+            return Some(effect);
+        }
         let stored: StoredJob = serde_json::from_value(operation.job.clone()).ok()?;
         let channels = &operation.channels;
         Some(match stored {

@@ -280,7 +280,7 @@ impl Work {
         let claimed = states.iter().fold(0_u128, |sum, state| {
             sum.saturating_add(state.on_chain.total_claimed.atomic())
         });
-        if self.claimed.replace(claimed) != Some(claimed) {
+        if claimed > 0 && self.claimed.replace(claimed) != Some(claimed) {
             self.owed.store(true, Ordering::Release);
         }
         self.claim(choose(&states, self.policy, now_ms()));

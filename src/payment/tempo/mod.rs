@@ -11,5 +11,6 @@ mod session;
 mod stored;
 
 pub(super) use charge::ChargeRail;
-pub use session::{Managed, Metered, SessionRail, SettledUp, session_account};
+pub(super) use session::effect;
+pub use session::{Managed, Metered, SessionRail, SettledUp, is_session, session_account};
 pub(super) use stored::handed;

@@ -11,7 +11,7 @@ pub(crate) use dev::{Dev, descendants, ended, gone, groat, http, printed};
 pub(crate) use forge::{encoded, payload, total};
 pub(crate) use gateway::Gateway;
 pub(crate) use payer::{Answer, Payer, chat};
-pub(crate) use stack::{Setup, Stack};
+pub(crate) use stack::{PRICE, Setup, Stack};
 pub(crate) use tool::tool;
 
 use std::time::Duration;

@@ -9,7 +9,8 @@ use std::process::Command;
 use tokio::task::JoinHandle;
 
 /// The usual price row.
-const PRICE: &str = r#"prompt = "0.28", completion = "0.40", cache_read = "0.028", cache_write_5m = "0.35", cache_write_1h = "0.56""#;
+/// The usual price row.
+pub(crate) const PRICE: &str = r#"prompt = "0.28", completion = "0.40", cache_read = "0.028", cache_write_5m = "0.35", cache_write_1h = "0.56""#;
 
 /// A chain, a scripted provider and the built gateway between them and a funded payer.
 #[derive(Debug)]

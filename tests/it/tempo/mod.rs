@@ -1,3 +1,6 @@
-//! The local Tempo, on which MPP's `tempo` rails are tested.
+//! The local Tempo, and what MPP takes on it.
 
+mod charge;
 mod ground;
+mod session;
+mod stack;

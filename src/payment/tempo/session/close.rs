@@ -1,18 +1,21 @@
 //! What a session does beside paying: vouchers that come by themselves, more money, the end.
 
-use super::{SessionRail, Unread, hexadecimal, terms_of};
+use super::open::StoredDeposit;
+use super::{SessionRail, Unread, hexadecimal};
 use crate::chain::bindings::IStreamChannel;
 use crate::chain::{Authorization, Expect, ExpectedLog, Job};
 use crate::clock::now_ms;
 use crate::ledger::{
-    ChannelState, KeptVoucher, Operation, OperationId, OperationKind, OperationState, Settlement,
+    ChannelOpening, ChannelState, KeptVoucher, Operation, OperationId, OperationKind,
+    OperationState, Settlement,
 };
 use crate::money::Units;
 use crate::payment::authorized::AuthorizeFailure;
+use crate::payment::channel::Effect;
 use crate::protocol::Refusal;
 use crate::protocol::channel;
 use crate::protocol::mpp::Refused;
-use crate::protocol::mpp::session::{Account, Action, Signed, Voucher};
+use crate::protocol::mpp::session::{Account, Action, Signed, Terms, Voucher};
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::sol_types::{SolCall, SolEvent};
 use serde::{Deserialize, Serialize};
@@ -181,7 +184,24 @@ pub fn session_account(state: &ChannelState) -> Account {
     }
 }
 
-/// Whether a channel has been opened by terms that can be read.
-pub(super) fn is_readable(state: &ChannelState) -> bool {
-    terms_of(state).is_some()
+/// Whether a channel is a session's.
+pub fn is_session(opening: &ChannelOpening) -> bool {
+    serde_json::from_value::<Terms>(opening.config.clone()).is_ok()
+}
+
+/// What an operation about a session's channel has the chain do; `None` for any other.
+pub(in crate::payment) fn effect(operation: &Operation) -> Option<Effect> {
+    match operation.kind {
+        OperationKind::SessionDeposit => StoredDeposit::effect_of(operation),
+        OperationKind::SessionClose => {
+            let stored: StoredClose = serde_json::from_value(operation.job.clone()).ok()?;
+            // All that is left goes back.
+            Some(Effect::Refund {
+                channel: super::channel_id(stored.channel),
+                amount: Units::from_atomic(u128::MAX),
+                claimed: Some(stored.cumulative),
+            })
+        }
+        _ => None,
+    }
 }

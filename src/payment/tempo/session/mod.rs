@@ -12,7 +12,8 @@ mod metered;
 mod open;
 mod watch;
 
-pub use close::{Managed, session_account};
+pub(in crate::payment) use close::effect;
+pub use close::{Managed, is_session, session_account};
 pub use metered::{Metered, SettledUp};
 pub(super) use open::Read;
 

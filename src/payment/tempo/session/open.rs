@@ -10,6 +10,7 @@ use crate::ledger::{
 };
 use crate::money::Units;
 use crate::payment::authorized::AuthorizeFailure;
+use crate::payment::channel::Effect;
 use crate::protocol::Refusal;
 use crate::protocol::mpp::Refused;
 use crate::protocol::mpp::session::{Terms, Voucher};
@@ -42,9 +43,19 @@ pub(super) struct StoredDeposit {
     escrow: Address,
     event: B256,
     channel: B256,
+    /// How much it puts in.
+    amount: Units,
 }
 
 impl StoredDeposit {
+    pub(super) fn effect_of(operation: &Operation) -> Option<Effect> {
+        let stored: Self = serde_json::from_value(operation.job.clone()).ok()?;
+        Some(Effect::Deposit {
+            channel: channel_id(stored.channel),
+            amount: stored.amount,
+        })
+    }
+
     pub(super) fn handed(&self) -> Handed {
         Handed {
             transaction: self.transaction,
@@ -87,7 +98,7 @@ impl SessionRail {
             return Err(Refusal::from(Refused::DepositTooSmall(ceiling)).into());
         }
         let event = IStreamChannel::ChannelOpened::SIGNATURE_HASH;
-        self.fill(&read, voucher.channel, event).await?;
+        self.fill(&read, (voucher.channel, deposit), event).await?;
         let opening = ChannelOpening {
             channel,
             payer: format!("{:#x}", terms.payer),
@@ -130,7 +141,7 @@ impl SessionRail {
             return Err(wrong("it does not add that to this channel").into());
         }
         let event = IStreamChannel::TopUp::SIGNATURE_HASH;
-        self.fill(&read, channel, event).await?;
+        self.fill(&read, (channel, additional), event).await?;
         let before = state.on_chain.balance;
         for _ in 0..READS {
             let after = self.observe(state).await?;
@@ -143,7 +154,12 @@ impl SessionRail {
     }
 
     /// Has a transaction sent, and waits until the chain has it.
-    async fn fill(&self, read: &Read, channel: B256, event: B256) -> Result<(), AuthorizeFailure> {
+    async fn fill(
+        &self,
+        read: &Read,
+        (channel, amount): (B256, Units),
+        event: B256,
+    ) -> Result<(), AuthorizeFailure> {
         let stored = StoredDeposit {
             transaction: read.transaction,
             raw: read.raw.clone(),
@@ -151,11 +167,13 @@ impl SessionRail {
             escrow: self.inner.escrow,
             event,
             channel,
+            amount,
         };
         let operation = Operation {
             id: operation_of(read.transaction),
             kind: OperationKind::SessionDeposit,
-            channels: vec![channel_id(channel)],
+            // One that is being opened is in no books yet.
+            channels: Vec::new(),
             calls: Vec::new(),
             job: serde_json::json!(stored),
             at_ms: now_ms(),

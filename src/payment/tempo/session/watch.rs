@@ -1,7 +1,7 @@
 //! Looks after channels: what earlier lives of the process began is finished, and who asks the contract
 //! for its money back is met within the time that the contract gives.
 
-use super::close::{StoredClose, is_readable};
+use super::close::StoredClose;
 use super::open::StoredDeposit;
 use super::{SessionRail, Unread};
 use crate::ledger::{ChannelState, OperationKind, OperationState};
@@ -72,7 +72,7 @@ impl SessionRail {
     async fn round(&self) -> Result<(), Unread> {
         for state in self.inner.ledger.channels().await? {
             let holds = state.on_chain.balance > state.on_chain.total_claimed;
-            if !holds || !self.keeps(&state) || !is_readable(&state) {
+            if !holds || !self.keeps(&state) {
                 continue;
             }
             let state = self.observe(&state).await?;

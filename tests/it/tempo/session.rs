@@ -1,0 +1,56 @@
+//! `tempo/session`: the published client runs metered streams out of a channel.
+
+use super::stack::{Client, Tempo};
+use alloy::primitives::U256;
+use groat::chain::dev::TEMPO_ESCROW;
+use serde_json::Value;
+
+const SESSION: &str = "\"tempo-session\"";
+
+fn units(value: &Value) -> u64 {
+    let text = value.as_str().unwrap_or_default();
+    text.parse().unwrap_or_else(|_| panic!("units: {value}"))
+}
+
+#[tokio::test]
+async fn a_session_is_paid_to_the_unit_of_its_bills() {
+    let more = format!("[tempo]\nescrow = \"{TEMPO_ESCROW}\"\n");
+    let tempo = Tempo::with(SESSION, &more).await;
+    let payee = tempo.chain.relayer_key.address();
+    let before = tempo.chain.balance_of(payee).await.expect("a balance");
+    let said = tempo
+        .run(
+            Client::MppRs,
+            &["session", "What is a groat?"],
+            &[("STREAMS", "3")],
+        )
+        .await
+        .unwrap_or_else(|problem| panic!("{problem}"));
+    let streams = said["streams"].as_array().expect("streams");
+    assert_eq!(streams.len(), 3, "{said}");
+    let mut bills = 0;
+    for stream in streams {
+        let asked = stream["need_vouchers"].as_array().expect("a list");
+        assert!(!asked.is_empty(), "it runs dry: {stream}");
+        bills += units(&stream["usage"]["receipt"]["charged"]);
+        let receipt = &stream["receipt"];
+        assert_eq!(units(&receipt["spent"]), bills, "{stream}");
+        assert_eq!(units(&receipt["acceptedCumulative"]), bills, "{stream}");
+        let chunks = stream["chunks"].as_array().expect("chunks");
+        assert_eq!(chunks.last(), Some(&Value::from("[DONE]")), "{stream}");
+    }
+    let closed = &said["close"];
+    assert_eq!(units(&closed["spent"]), bills, "{said}");
+    assert!(closed["txHash"].is_string(), "{said}");
+    let left = tempo.chain.balance_of(tempo.chain.escrow).await;
+    assert_eq!(left.expect("a balance"), U256::ZERO, "the rest went back");
+    let after = tempo.chain.balance_of(payee).await.expect("a balance");
+    // The payee pays for the gas of the close, in the same token.
+    assert!(
+        after <= before + U256::from(bills),
+        "{before} {after} {bills}"
+    );
+    let report = tempo.reconcile().await;
+    assert_eq!(report["calls"], 3, "{report}");
+    assert_eq!(tempo.seen().await.total, 3);
+}

@@ -1,0 +1,217 @@
+//! A gateway on a local Tempo, and the published clients that pay it there.
+
+use crate::harness::{Gateway, PATIENCE, PRICE, http, tool, until};
+use groat::chain::dev::TempoChain;
+use groat::sim::{SimConfig, SimStats};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+/// A running gateway on Tempo, with a simulated provider behind it.
+pub(super) struct Tempo {
+    pub(super) chain: TempoChain,
+    pub(super) gateway: Gateway,
+    pub(super) url: String,
+    sim: String,
+    admin_token: &'static str,
+    provider: JoinHandle<std::io::Result<()>>,
+    _folder: tempfile::TempDir,
+}
+
+/// A program of `tests/clients` that pays on Tempo.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Client {
+    MppRs,
+    Mppx,
+    Pympp,
+}
+
+impl Tempo {
+    /// One that offers these rails; `more` is more of its configuration.
+    pub(super) async fn with(rails: &str, more: &str) -> Self {
+        let chain = TempoChain::start().await;
+        let chain = chain.expect("a local Tempo; run ./scripts/setup");
+        // A second installation is refused and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let sim = format!("http://{}", listener.local_addr().expect("an address"));
+        let provider = tokio::spawn(groat::sim::serve(
+            listener,
+            SimConfig::default(),
+            std::future::pending(),
+        ));
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+        let url = format!("http://127.0.0.1:{}", port.expect("a port").port());
+        let admin_token = "an admin token of the tests";
+        let secret =
+            |key: &alloy::signers::local::PrivateKeySigner| format!("{:#x}", key.to_bytes());
+        let receipts = alloy::signers::local::PrivateKeySigner::random();
+        let environment = vec![
+            ("IT_RELAYER_KEY".to_owned(), secret(&chain.relayer_key)),
+            ("IT_PAYOUT_KEY".to_owned(), secret(&chain.pay_to_key)),
+            ("IT_RECEIPT_KEY".to_owned(), secret(&receipts)),
+            ("IT_ADMIN_TOKEN".to_owned(), admin_token.to_owned()),
+        ];
+        let config = config(&chain, (&url, &sim), folder.path(), rails, more);
+        let mut gateway = Gateway::new(url.clone(), folder.path(), &config, environment);
+        gateway.start("").await;
+        Self {
+            chain,
+            gateway,
+            url,
+            sim,
+            admin_token,
+            provider,
+            _folder: folder,
+        }
+    }
+
+    /// Runs a program; its one line of JSON.
+    pub(super) async fn run(
+        &self,
+        client: Client,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Value, String> {
+        let mut command = command(client);
+        let key = format!("{:#x}", self.chain.payer_key.to_bytes());
+        command
+            .args(arguments)
+            .env("GATEWAY", &self.url)
+            .env("PAYER_KEY", key)
+            .env("MODEL", "m")
+            .env("RPC", &self.chain.rpc_url)
+            .env("ESCROW", self.chain.escrow.to_string())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE * 2, command.output()).await;
+        let output = ended.expect("it ends").expect("it starts");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if !output.status.success() {
+            return Err(said(&output.stderr));
+        }
+        let line = said(&output.stdout);
+        serde_json::from_str(&line).map_err(|error| format!("{error}: {line:?}"))
+    }
+
+    /// What the provider saw.
+    pub(super) async fn seen(&self) -> SimStats {
+        let answer = reqwest::get(format!("{}/sim/calls", self.sim)).await;
+        let answer = answer.expect("the simulator").json().await;
+        answer.expect("its calls")
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Value {
+        let asked = http().get(format!("{}{path}", self.url));
+        let answer = asked.bearer_auth(self.admin_token).send().await;
+        let answer = answer.expect("an answer").json().await;
+        answer.expect("JSON")
+    }
+
+    /// Waits until no call is open, then holds the ledger against itself and the chain.
+    pub(super) async fn reconcile(&self) -> Value {
+        let report = until("every call is finished and settled", || async {
+            let report = self.get("/admin/ledger/verify").await;
+            (report["calls_open"] == 0).then_some(report)
+        })
+        .await;
+        assert_eq!(report["faults"], serde_json::json!([]), "{report}");
+        let verified = Command::new(env!("CARGO_BIN_EXE_groat"))
+            .args(["ledger", "verify", "--url", &self.url])
+            .args(["--rpc", &self.chain.rpc_url])
+            .env("GROAT_ADMIN_TOKEN", self.admin_token)
+            .output()
+            .await;
+        let verified = verified.expect("groat ledger verify");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            verified.status.success(),
+            "{}{}",
+            said(&verified.stdout),
+            said(&verified.stderr)
+        );
+        report
+    }
+}
+
+impl Drop for Tempo {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed test shows the gateway's log beside its own words"
+    )]
+    fn drop(&mut self) {
+        self.provider.abort();
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log ---\n{}", self.gateway.log());
+        }
+    }
+}
+
+fn command(client: Client) -> Command {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let running = |program: std::path::PathBuf, file: &str| {
+        let mut command = Command::new(program);
+        command.arg(folder.join(file));
+        command
+    };
+    match client {
+        Client::MppRs => Command::new(tool("GROAT_MPP_RUST_CLIENT", "--clients")),
+        Client::Mppx => running("node".into(), "mpp/mppx-tempo.mjs"),
+        Client::Pympp => running(
+            tool("GROAT_PYTHON_TEMPO", "--clients"),
+            "python-tempo/mpp_tempo.py",
+        ),
+    }
+}
+
+fn config(
+    chain: &TempoChain,
+    (url, sim): (&str, &str),
+    folder: &Path,
+    rails: &str,
+    more: &str,
+) -> String {
+    format!(
+        r#"
+[gateway]
+listen = "{listen}"
+data_dir = "{data}"
+admin_token = {{ env = "IT_ADMIN_TOKEN" }}
+[chain]
+rpc_url = "{rpc}"
+chain_id = {chain_id}
+[asset]
+address = "{asset}"
+name = "pathUSD"
+version = "1"
+decimals = 6
+[payment]
+pay_to = "{pay_to}"
+relayer_key = {{ env = "IT_RELAYER_KEY" }}
+payout_key = {{ env = "IT_PAYOUT_KEY" }}
+receipt_key = {{ env = "IT_RECEIPT_KEY" }}
+rails = [{rails}]
+{more}
+[[upstream]]
+name = "sim"
+base_url = "{sim}/v1"
+[[upstream.model]]
+id = "m"
+upstream_id = "sim/small"
+output_cap = 256
+price = {{ {PRICE} }}
+"#,
+        listen = url.trim_start_matches("http://"),
+        data = folder.join("data").display(),
+        rpc = chain.rpc_url,
+        chain_id = chain.chain_id,
+        asset = chain.asset,
+        pay_to = chain.pay_to_key.address(),
+    )
+}
