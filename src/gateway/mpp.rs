@@ -56,7 +56,7 @@ impl App {
     pub(super) async fn manage(&self, signed: &session::Signed, asked: &Asked) -> Response {
         let done = match self.inner.desk.manage(signed).await {
             Ok(done) => done,
-            Err(refusal) => return self.refused(&refusal, Some(asked)),
+            Err(refusal) => return self.not_managed(&refusal, asked),
         };
         let challenge = &signed.credential.challenge.id;
         let transaction = done.transaction.as_deref();
@@ -109,7 +109,7 @@ impl App {
             // What was spent already is answered by no fresh challenge, whatever is wrong with it.
             Err(refused) => Err(match self.inner.desk.bought(&paid.credential).await? {
                 Some(call) => Refusal::Conflict(call),
-                None => PaymentRefusal::from(refused).into(),
+                None => told(&paid.credential, refused.into()).into(),
             }),
         }
     }
@@ -144,6 +144,14 @@ impl App {
         for line in lines {
             response.headers_mut().append(name.clone(), line);
         }
+    }
+}
+
+/// Why a credential is not taken: what its payer has sent already is not asked for again.
+fn told(credential: &x402::Credential, why: PaymentRefusal) -> PaymentRefusal {
+    match &credential.payload {
+        x402::Payload::Tempo(signed) => signed.refused(why),
+        _ => why,
     }
 }
 

@@ -54,3 +54,35 @@ async fn a_session_is_paid_to_the_unit_of_its_bills() {
     assert_eq!(report["calls"], 3, "{report}");
     assert_eq!(tempo.seen().await.total, 3);
 }
+
+#[tokio::test]
+async fn a_deposit_that_is_used_up_is_refused_by_name_and_mended_by_a_top_up() {
+    let more = format!("[tempo]\nescrow = \"{TEMPO_ESCROW}\"\n");
+    let tempo = Tempo::with(SESSION, &more).await;
+    let few = &[("STREAMS", "3"), ("DEPOSIT", "150")];
+    let stuck = tempo
+        .run(Client::MppRs, &["session", "What is a groat?"], few)
+        .await;
+    let stuck = stuck.expect_err("a second stream does not fit");
+    assert!(
+        stuck.contains("session/amount-exceeds-deposit"),
+        "its user is told what to do: {stuck}"
+    );
+    let filled = &[("STREAMS", "3"), ("DEPOSIT", "150"), ("TOP_UP", "5000")];
+    let said = tempo
+        .run(Client::MppRs, &["session", "What is a groat?"], filled)
+        .await
+        .unwrap_or_else(|problem| panic!("{problem}"));
+    assert_eq!(said["top_up"]["status"], 200, "{said}");
+    assert_eq!(said["top_up"]["receipt"]["deposit"], "5150", "{said}");
+    let streams = said["streams"].as_array().expect("streams");
+    let bills: u64 = streams
+        .iter()
+        .map(|stream| units(&stream["usage"]["receipt"]["charged"]))
+        .sum();
+    assert_eq!(units(&said["close"]["spent"]), bills, "{said}");
+    // The channel of the first run is still open.
+    let left = tempo.chain.balance_of(tempo.chain.escrow).await;
+    assert_eq!(left.expect("a balance"), U256::from(150));
+    assert_eq!(tempo.reconcile().await["faults"], serde_json::json!([]));
+}

@@ -17,7 +17,10 @@ pub use close::{Managed, is_session, session_account};
 pub use metered::{Metered, SettledUp};
 pub(super) use open::Read;
 
+use close::has_ended;
+
 use super::judge::Judge;
+use crate::chain::audit::session_flows;
 use crate::chain::bindings::IStreamChannel;
 use crate::chain::{ChainError, Rpc};
 use crate::clock::now_ms;
@@ -31,7 +34,7 @@ use crate::payment::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
 use crate::payment::channel::Gate;
 use crate::payment::operation::Operations;
 use crate::payment::rails::Payee;
-use crate::protocol::channel::{self, Rule};
+use crate::protocol::channel::{Rule, Unfit};
 use crate::protocol::eip712::Separator;
 use crate::protocol::mpp::session::{self, Action, Session, Signed, Terms, Voucher};
 use crate::protocol::mpp::{self, Refused, tempo};
@@ -239,6 +242,9 @@ impl SessionRail {
             _ => self.known(channel).await?,
         };
         let state = self.fresh(state).await?;
+        if has_ended(&state) {
+            return Err(Refusal::from(Refused::ChannelClosed).into());
+        }
         self.check_voucher(&state, voucher, signed.payer)?;
         Ok(Authorized {
             rail: RailKind::TempoSession,
@@ -269,7 +275,7 @@ impl SessionRail {
         signed: &Signed,
         voucher: &Voucher,
     ) -> Result<ChannelState, AuthorizeFailure> {
-        let state = self.known(channel_id(voucher.channel)).await?;
+        let state = self.live(channel_id(voucher.channel)).await?;
         self.check_voucher(&state, voucher, signed.payer)?;
         let kept = KeptVoucher {
             max_claimable: voucher.cumulative,
@@ -293,6 +299,15 @@ impl SessionRail {
         state.ok_or_else(|| Refusal::from(Refused::NoChannel).into())
     }
 
+    /// The same, if it has not ended.
+    async fn live(&self, channel: ChannelId) -> Result<ChannelState, AuthorizeFailure> {
+        let state = self.known(channel).await?;
+        match has_ended(&state) {
+            true => Err(Refusal::from(Refused::ChannelClosed).into()),
+            false => Ok(state),
+        }
+    }
+
     fn keeps(&self, state: &ChannelState) -> bool {
         state.opening.contract == format!("{:#x}", self.inner.escrow)
     }
@@ -309,7 +324,7 @@ impl SessionRail {
         }
         if voucher.cumulative > state.on_chain.balance {
             return Err(AuthorizeFailure::Channel {
-                reason: Refusal::from(channel::Refused::ExceedsBalance),
+                reason: Refused::AboveDeposit.into(),
                 state: Box::new(state.clone()),
             });
         }
@@ -334,18 +349,33 @@ impl SessionRail {
         self.observe_paid(state, state.on_chain.total_claimed).await
     }
 
-    /// The same, of one out of which so much was paid at least: a contract forgets what has ended.
+    /// The same, of one out of which so much was paid at least.
     async fn observe_paid(
         &self,
         state: &ChannelState,
         paid: Units,
     ) -> Result<ChannelState, Unread> {
         let channel = state.opening.channel;
-        let seen = self.on_chain(channel, paid).await?;
+        let mut seen = self.on_chain(channel, paid).await?;
+        // A contract forgets what has ended: what that paid, whoever ended it, its events say.
+        if seen.balance <= seen.total_claimed && !has_ended(state) {
+            let paid = paid.max(self.paid_at_end(state).await?);
+            (seen.balance, seen.total_claimed) = (paid, paid);
+        }
         if seen.block < state.on_chain.block {
             return Ok(state.clone());
         }
         Ok(self.inner.ledger.observe_channel(channel, seen).await?)
+    }
+
+    /// What a channel paid by its end, in the blocks since it was seen last.
+    async fn paid_at_end(&self, state: &ChannelState) -> Result<Units, Unread> {
+        let channel = B256::from(*state.opening.channel.as_bytes());
+        let (rpc, escrow) = (&self.inner.rpc, self.inner.escrow);
+        let blocks = (state.on_chain.block, u64::MAX);
+        let flows = session_flows(rpc, escrow, &[channel], blocks).await?;
+        let claimed = u128::try_from(flows.now(&channel).claimed);
+        claimed.map(Units::from_atomic).map_err(|_| Unread::Record)
     }
 
     async fn on_chain(&self, channel: ChannelId, paid: Units) -> Result<ChannelOnChain, Unread> {
@@ -378,6 +408,18 @@ impl SessionRail {
             at_ms: now_ms(),
         })
     }
+}
+
+/// Why the ledger does not take a call that may cost so much.
+pub fn unfit_for_session(unfit: Unfit, ceiling: Units) -> Refusal {
+    let refused = match unfit {
+        Unfit::Mismatch | Unfit::BelowClaimed => Refused::Unsigned,
+        Unfit::ExceedsBalance => Refused::DepositTooSmall(ceiling),
+        Unfit::Busy => Refused::ChannelBusy,
+        // Its payer asks for all that is in it.
+        Unfit::NotFound => Refused::ChannelClosed,
+    };
+    refused.into()
 }
 
 /// The ledger's form of a channel's id.

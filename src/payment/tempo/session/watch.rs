@@ -1,10 +1,10 @@
 //! Looks after channels: what earlier lives of the process began is finished, and who asks the contract
 //! for its money back is met within the time that the contract gives.
 
-use super::close::StoredClose;
+use super::close::{StoredClose, has_ended};
 use super::open::StoredDeposit;
 use super::{SessionRail, Unread};
-use crate::ledger::{ChannelState, OperationKind, OperationState};
+use crate::ledger::{ChannelId, ChannelState, OperationKind, OperationState};
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -58,8 +58,14 @@ impl SessionRail {
                     .collect();
                 tokio::spawn(async move {
                     let operations = &rail.inner.operations;
+                    let channels = state.operation.channels.clone();
                     if let Err(error) = operations.finish(state, job).await {
                         tracing::error!(%error, "a close's outcome is not known");
+                    }
+                    for channel in channels {
+                        if let Err(error) = rail.look_at(channel).await {
+                            tracing::warn!(%error, "a channel that was closed cannot be read");
+                        }
                     }
                     drop(doors);
                 });
@@ -68,11 +74,17 @@ impl SessionRail {
         }
     }
 
+    async fn look_at(&self, channel: ChannelId) -> Result<(), Unread> {
+        match self.inner.ledger.channel(&channel).await? {
+            Some(state) => self.observe(&state).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Reads all channels that hold money, and closes those whose payers ask for it.
     async fn round(&self) -> Result<(), Unread> {
         for state in self.inner.ledger.channels().await? {
-            let holds = state.on_chain.balance > state.on_chain.total_claimed;
-            if !holds || !self.keeps(&state) {
+            if has_ended(&state) || !self.keeps(&state) {
                 continue;
             }
             let state = self.observe(&state).await?;
