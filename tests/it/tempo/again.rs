@@ -3,7 +3,8 @@
 use super::hand::Hand;
 use super::refused;
 use super::stack::{Setup, Tempo};
-use crate::harness::{Answer, chat, total};
+use crate::chain_trouble::proxy::{Mood, Proxy};
+use crate::harness::{Answer, chat, total, until};
 use alloy::primitives::U256;
 use futures::future::join_all;
 use groat::chain::dev::PAYER_FUNDS;
@@ -102,4 +103,63 @@ async fn an_idempotency_key_opens_nobody_elses_call() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_ne!(answer.call(), first.call());
     assert_eq!(tempo.reconcile().await["calls"], 2);
+}
+
+#[tokio::test]
+async fn rule_8_a_charge_into_silence_is_pending_and_is_made_once() {
+    for mood in [
+        Mood::NoBroadcasts,
+        Mood::DownAfterBroadcast,
+        Mood::NoReceipts,
+    ] {
+        let mut tempo = Tempo::with(CHARGE, "settlement_patience_ms = 500\n").await;
+        let node = tempo.chain.rpc_url.clone();
+        let proxy = Proxy::before(&node).await;
+        tempo.gateway.kill_9().await;
+        let through = proxy.url.clone();
+        tempo
+            .gateway
+            .rewrite_config(|config| config.replace(&node, &through));
+        tempo.gateway.start("").await;
+        let hand = Hand::of(&tempo);
+        let payee = tempo.chain.pay_to_key.address();
+        let before = tempo.chain.balance_of(payee).await.expect("a balance");
+        let body = chat("m", "hello", false);
+        let credential = hand.charge(&body).await;
+        proxy.turn(mood);
+        let first = hand.send(&body, &credential).await;
+        assert_eq!(first.status, 503, "{mood:?}: {first:?}");
+        assert_eq!(first.header("www-authenticate"), None, "{mood:?}");
+        proxy.turn(Mood::Honest);
+        let answer = until("the same payment is answered", || async {
+            let answer = hand.send(&body, &credential).await;
+            match answer.status.as_u16() {
+                200 => Some(answer),
+                503 => None,
+                _ => panic!("{mood:?}: {answer:?}"),
+            }
+        })
+        .await;
+        let after = tempo.chain.balance_of(payee).await.expect("a balance");
+        assert_eq!(after - before, U256::from(held(&answer)), "{mood:?}");
+        assert_eq!(tempo.seen().await.total, 1, "{mood:?}");
+        assert_eq!(tempo.reconcile().await["calls"], 1, "{mood:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_that_its_payer_sends_too_is_taken_once() {
+    let tempo = Tempo::with(CHARGE, "").await;
+    let hand = Hand::of(&tempo);
+    let payee = tempo.chain.pay_to_key.address();
+    let before = tempo.chain.balance_of(payee).await.expect("a balance");
+    let body = chat("m", "hello", false);
+    let challenge = hand.asked("charge", &body).await;
+    let signed = hand.signed(hand.paying(&challenge).await);
+    hand.broadcast(&signed).await;
+    let answer = hand.send(&body, &hand.pull(challenge, &signed)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let after = tempo.chain.balance_of(payee).await.expect("a balance");
+    assert_eq!(after - before, U256::from(held(&answer)));
+    assert_eq!(tempo.reconcile().await["calls"], 1);
 }

@@ -102,3 +102,39 @@ async fn rule_1_a_payer_that_asks_for_its_money_is_met_with_the_best_voucher() {
     let report = tempo.reconcile().await;
     assert_eq!(report["faults"], json!([]));
 }
+
+#[tokio::test]
+async fn a_stream_that_runs_while_its_payer_asks_for_its_money_is_paid_to_its_end() {
+    let slow = [("slow", "sim/slow?tps=20&out=32")];
+    let tempo = sessions("[channels]\nwatch_every_ms = 100\n", &slow).await;
+    let hand = Hand::of(&tempo);
+    let (channel, first) = hand.opened(&session_body("one"), DEPOSIT).await;
+    let spent = bill(&first);
+    let body = crate::harness::chat("slow", "two", true);
+    let challenge = hand.asked("session", &body).await;
+    let credential = hand.credential(challenge, &channel.voucher("voucher", spent + 1));
+    let mut stream = hand
+        .begun(hand.post(&body), &credential)
+        .await
+        .expect("a stream");
+    stream.next().await.expect("an event");
+    let call = requestCloseCall {
+        channelId: channel.id,
+    };
+    let call = to(channel.session.escrow, call.abi_encode());
+    hand.broadcast(&hand.signed(hand.transaction(vec![call]).await))
+        .await;
+    let before = tempo.chain.balance_of(hand.key.address()).await;
+    let rest = hand.streamed(&channel, &body, &credential).await;
+    assert_eq!(rest.status, 200, "{rest:?}");
+    let bills = spent + bill(&rest);
+    until("it is closed", || async {
+        let left = tempo.chain.balance_of(tempo.chain.escrow).await.ok()?;
+        left.is_zero().then_some(())
+    })
+    .await;
+    let after = tempo.chain.balance_of(hand.key.address()).await;
+    let back = after.expect("a balance") - before.expect("a balance");
+    assert_eq!(back, U256::from(DEPOSIT - bills));
+    assert_eq!(tempo.reconcile().await["calls"], 2);
+}

@@ -96,34 +96,39 @@ async fn rule_1_killed_outright_in_the_middle_of_charges_the_books_agree() {
     assert_eq!(total(&report, "available"), total(&report, "settled"));
 }
 
-/// Reads a stream until its call has asked for money, which is not given.
-async fn dry(hand: &Hand, channel: &Channel, body: &str, cumulative: u64) -> super::hand::Stream {
+/// Reads a stream until it asks for a voucher; answers over how much.
+async fn dry(
+    hand: &Hand,
+    channel: &Channel,
+    body: &str,
+    cumulative: u64,
+) -> (super::hand::Stream, u64) {
     let challenge = hand.asked("session", body).await;
     let credential = hand.credential(challenge, &channel.voucher("voucher", cumulative));
     let mut stream = hand
         .begun(hand.post(body), &credential)
         .await
         .expect("a stream");
-    while let Some((name, _)) = stream.next().await {
+    while let Some((name, data)) = stream.next().await {
         if name == "payment-need-voucher" {
-            break;
+            let asked: serde_json::Value = serde_json::from_str(&data).expect("JSON");
+            return (stream, units(&asked["requiredCumulative"]));
         }
     }
-    stream
+    panic!("it asks for nothing: {:?}", stream.answer());
 }
 
 #[tokio::test]
 async fn rule_1_killed_in_the_middle_of_a_stream_its_channel_is_closed_to_the_unit() {
-    let slow = [("slow", "sim/slow?tps=50&out=32")];
-    let mut tempo = sessions("", &slow).await;
+    let mut tempo = sessions("", super::streams::LONG).await;
     let hand = Hand::of(&tempo);
     let payer = hand.key.address();
     let (channel, first) = hand.opened(&session_body("one"), DEPOSIT).await;
     let spent = bill(&first);
-    let body = chat("slow", "two", true);
-    let stream = dry(&hand, &channel, &body, spent + 1).await;
-    // It is signed for more than it will ever cost.
-    let more = hand.manage(&channel.voucher("voucher", spent + 20)).await;
+    let body = super::streams::long("two");
+    let (stream, required) = dry(&hand, &channel, &body, spent + 1).await;
+    // It goes on, and cannot end before it asks again.
+    let more = hand.manage(&channel.voucher("voucher", required)).await;
     assert_eq!(more.status, 200, "{more:?}");
     tempo.gateway.kill_9().await;
     drop(stream);

@@ -15,9 +15,9 @@ fn bill(answer: &Answer) -> u64 {
 }
 
 /// A model that writes so long that it is paid for on the way.
-const LONG: &[(&str, &str)] = &[("long", "sim/slow?tps=400&out=256")];
+pub(super) const LONG: &[(&str, &str)] = &[("long", "sim/slow?tps=400&out=256")];
 
-fn long(prompt: &str) -> String {
+pub(super) fn long(prompt: &str) -> String {
     crate::harness::chat("long", prompt, true).replace("32", "256")
 }
 

@@ -4,9 +4,13 @@
 use super::close::{StoredClose, has_ended};
 use super::open::StoredDeposit;
 use super::{SessionRail, Unread};
+use crate::clock::now_ms;
 use crate::ledger::{ChannelId, ChannelState, OperationKind, OperationState};
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
+
+/// How long before a payer can take its money no call is waited for any more.
+const HURRY_SECONDS: u64 = 300;
 
 impl SessionRail {
     /// Takes up what the last stop left open, and looks at all channels every so often until the handle
@@ -95,14 +99,20 @@ impl SessionRail {
         Ok(())
     }
 
-    /// Takes what was signed before the payer takes all. Calls that still run there may go unpaid: their
-    /// payer asked for its money in the middle of them.
+    /// Takes what was signed before the payer takes all: once the calls that run there have ended and are
+    /// signed for, as long as there is time for that. No other begins meanwhile.
     async fn meet(&self, state: &ChannelState) -> Result<(), Unread> {
         let channel = state.opening.channel;
         let Some(voucher) = &state.voucher else {
             return Ok(());
         };
         if voucher.max_claimable <= state.on_chain.total_claimed || state.charged.is_zero() {
+            return Ok(());
+        }
+        let leaving = state.on_chain.withdrawal.as_ref();
+        let until_s = leaving.map_or(0, |leaving| leaving.finalize_after_s);
+        let soon_s = (now_ms() / 1000).saturating_add(HURRY_SECONDS);
+        if state.running > 0 && soon_s < until_s {
             return Ok(());
         }
         let Some(_closed) = self.inner.gate.close(channel) else {
