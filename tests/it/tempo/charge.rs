@@ -17,8 +17,11 @@ fn paid(receipt: &Value) -> (u64, u64) {
     (units("held"), units("charged"))
 }
 
+/// Which client pays, in which mode, with what in its environment.
+type Paid<'c> = (Client, &'c str, &'c [(&'c str, &'c str)]);
+
 /// Every client pays, whole and streamed; answers what was held and charged in all.
-async fn all_pay(tempo: &Tempo, calls: &[(Client, &str, &[(&str, &str)])]) -> (u64, u64) {
+async fn all_pay(tempo: &Tempo, calls: &[Paid<'_>]) -> (u64, u64) {
     let mut sums = (0, 0);
     for (client, mode, environment) in calls {
         let arguments: Vec<&str> = match client {
