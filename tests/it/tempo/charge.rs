@@ -17,8 +17,15 @@ fn paid(receipt: &Value) -> (u64, u64) {
     (units("held"), units("charged"))
 }
 
+/// A client, its mode, and more of its environment.
+type Call = (
+    Client,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
 /// Every client pays, whole and streamed; answers what was held and charged in all.
-async fn all_pay(tempo: &Tempo, calls: &[(Client, &str, &[(&str, &str)])]) -> (u64, u64) {
+async fn all_pay(tempo: &Tempo, calls: &[Call]) -> (u64, u64) {
     let mut sums = (0, 0);
     for (client, mode, environment) in calls {
         let arguments: Vec<&str> = match client {
@@ -51,9 +58,9 @@ async fn published_clients_pay_by_one_transfer_and_its_change_is_credit() {
     let tempo = Tempo::with(CHARGE, "").await;
     let payee = tempo.chain.pay_to_key.address();
     let before = tempo.chain.balance_of(payee).await.expect("a balance");
-    let push: &[(&str, &str)] = &[("MODE", "push")];
-    let calls = [
-        (Client::MppRs, "whole", &[][..]),
+    let push: &[_] = &[("MODE", "push")];
+    let calls: [Call; 6] = [
+        (Client::MppRs, "whole", &[]),
         (Client::MppRs, "stream", &[]),
         (Client::Mppx, "whole", &[]),
         (Client::Mppx, "stream", push),
@@ -90,8 +97,8 @@ async fn gas_is_paid_for_where_the_operator_wants_that() {
     given.expect("money for gas");
     let payer = tempo.chain.payer_key.address();
     let before = tempo.chain.balance_of(payer).await.expect("a balance");
-    let calls = [
-        (Client::MppRs, "whole", &[][..]),
+    let calls: [Call; 3] = [
+        (Client::MppRs, "whole", &[]),
         (Client::Mppx, "stream", &[]),
         (Client::Pympp, "whole", &[]),
     ];
