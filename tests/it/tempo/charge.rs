@@ -1,9 +1,11 @@
 //! `tempo/charge`: one transfer a call, by the published clients, its gas paid by them or by us.
 
 use super::stack::{Client, Tempo};
-use crate::harness::total;
+use crate::harness::{PATIENCE, chat, tool, total};
 use alloy::primitives::U256;
 use serde_json::Value;
+use std::process::Stdio;
+use tokio::process::Command;
 
 const CHARGE: &str = "\"tempo-charge\"";
 
@@ -108,4 +110,41 @@ async fn gas_is_paid_for_where_the_operator_wants_that() {
     let left = tempo.chain.balance_of(sponsor.address()).await;
     assert!(left.expect("a balance") < funds, "we do");
     tempo.reconcile().await;
+}
+
+/// mppx's own command.
+async fn mppx(tempo: &Tempo, arguments: &[&str]) -> (bool, String) {
+    let key = format!("{:#x}", tempo.chain.payer_key.to_bytes());
+    let ran = Command::new("node")
+        .arg(tool("GROAT_MPP_CLIENT", "--clients").join(".bin/mppx"))
+        .args(arguments)
+        .env("MPPX_PRIVATE_KEY", key)
+        .env("MPPX_RPC_URL", &tempo.chain.rpc_url)
+        .env("NO_UPDATE_NOTIFIER", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let ran = tokio::time::timeout(PATIENCE * 2, ran).await;
+    let ran = ran.expect("mppx ends").expect("mppx starts");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    (ran.status.success(), said)
+}
+
+#[tokio::test]
+async fn the_command_of_mppx_pays_on_tempo_and_finds_nothing_wrong() {
+    let tempo = Tempo::with(CHARGE, "").await;
+    let url = format!("{}/v1/chat/completions", tempo.url);
+    let body = chat("m", "What is a groat?", false);
+    let (paid, said) = mppx(&tempo, &[&url, "--json-body", &body, "--silent"]).await;
+    assert!(paid && said.contains("receipt"), "{said}");
+    assert_eq!(tempo.reconcile().await["calls"], 1);
+    let (_, said) = mppx(&tempo, &["validate", &tempo.url, "-j", "-y"]).await;
+    let report: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+    // It pays itself only with money of a public faucet, which is not here.
+    assert_eq!(report["summary"]["failed"], 1, "{said}");
+    assert!(
+        said.contains("Failed to create and fund testnet wallet"),
+        "{said}"
+    );
+    assert!(report["summary"]["passed"].as_u64() > Some(10), "{said}");
 }
