@@ -13,9 +13,12 @@ use crate::ledger::{
     RequestHash, SettleWhen, Takes,
 };
 use crate::payment::{
-    AuthorizeFailure, Authorized, Metered, PaidByChannel, ledger_name, session_refused, signature,
+    AuthorizeFailure, Authorized, Metered, PaidByChannel, is_session, ledger_name, signature,
+    unfit_for_session,
 };
+use crate::protocol::Refusal as PaymentRefusal;
 use crate::protocol::channel::{self, Rule};
+use crate::protocol::mpp::Refused;
 use crate::protocol::x402::Credential;
 use alloy::primitives::Address;
 use http::HeaderMap;
@@ -116,12 +119,17 @@ impl Attempt {
                 return Ok(None);
             }
             Err(HoldRefused::Channel { unfit, state }) => {
-                if metered.is_some() {
-                    let refused = session_refused(unfit, &state, call.ceiling);
-                    return Err(Refusal::Payment(refused.into()));
-                }
-                let reason = channel::Refused::from(unfit).into();
-                return Err(Refusal::Channel { reason, state });
+                let reason = match is_session(&state.opening) {
+                    true => unfit_for_session(unfit, call.ceiling),
+                    false => channel::Refused::from(unfit).into(),
+                };
+                return Err(match reason {
+                    // Its channel has nothing to say to anybody any more.
+                    closed @ PaymentRefusal::Mpp(Refused::ChannelClosed) => {
+                        Refusal::Payment(closed)
+                    }
+                    reason => Refusal::Channel { reason, state },
+                });
             }
             Err(error) => {
                 tracing::error!(%error, "a hold was not taken");

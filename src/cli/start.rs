@@ -208,9 +208,10 @@ impl Gateway {
     /// Stops: no new calls, those under way finish within the drain time, the ledger is closed last.
     pub(super) async fn stop(self) {
         tracing::info!(calls = self.desk.running(), "stopping");
+        // The server listens until then: payers of streams have vouchers to send.
+        self.desk.close(self.drain).await;
         // The server may be gone already.
         let _ = self.stop.send(());
-        self.desk.close(self.drain).await;
         drop((self.keeper, self.sessions));
         let served = tokio::time::timeout(Duration::from_secs(2), self.server).await;
         if served.is_err() {

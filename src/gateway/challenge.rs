@@ -7,7 +7,7 @@ use crate::call::Quoted;
 use crate::config::RailKind;
 use crate::ledger::ChannelState;
 use crate::money::Units;
-use crate::payment::{Rails, Wish};
+use crate::payment::{Rails, Wish, is_session, session_account};
 use crate::protocol::mpp::PROBLEM_JSON;
 use crate::protocol::x402::{
     Blank, Extensions, PAYMENT_REQUIRED, PaymentRequired, Printed, Requirements, ResourceInfo,
@@ -58,10 +58,14 @@ impl App {
             return response(blank.and_then(|blank| blank.fill(&amounts)));
         }
         let mut offers = offers();
+        let mut told = told(refusal);
         if let Some(channel) = channel {
             rails.correct(&mut offers, channel);
+            if is_session(&channel.opening) {
+                told.extend(session_account(channel).members());
+            }
         }
-        payment_required(&self.required(call, refusal, offers), refusal)
+        printed(&self.required(call, refusal, offers), told)
     }
 
     fn required(
@@ -119,8 +123,12 @@ pub(super) fn wish(headers: &HeaderMap) -> Result<Wish, ApiError> {
 
 /// Prints a challenge.
 pub(super) fn payment_required(required: &PaymentRequired, refusal: &PaymentRefusal) -> Response {
+    printed(required, told(refusal))
+}
+
+fn printed(required: &PaymentRequired, told: Map<String, Value>) -> Response {
     let amounts: Vec<Units> = required.accepts.iter().map(|offer| offer.amount).collect();
-    let blank = Blank::of(required, told(refusal));
+    let blank = Blank::of(required, told);
     response(blank.and_then(|blank| blank.fill(&amounts)))
 }
 

@@ -17,7 +17,7 @@ pub(super) struct ApiError {
     message: String,
     param: Option<String>,
     retry_after: Option<&'static str>,
-    problem: bool,
+    problem: Option<Problem>,
 }
 
 impl ApiError {
@@ -29,17 +29,26 @@ impl ApiError {
             message: message.into(),
             param: None,
             retry_after: None,
-            problem: false,
+            problem: None,
         }
     }
 
     /// The same for a caller that pays by MPP: in the words of RFC 9457 as well, and what another's payment
     /// already paid for is forbidden, because such callers sign anew on nothing but a 402.
     pub(super) fn by_mpp(mut self) -> Self {
+        if self.problem.is_some() {
+            return self;
+        }
         if self.status == StatusCode::CONFLICT {
             self.status = StatusCode::FORBIDDEN;
         }
-        self.problem = true;
+        let problem = problem(self.status);
+        self.named(problem)
+    }
+
+    /// The same in the words of RFC 9457 as well.
+    pub(super) const fn named(mut self, problem: Problem) -> Self {
+        self.problem = Some(problem);
         self
     }
 
@@ -75,8 +84,7 @@ impl ApiError {
                 "code": self.code,
             }}),
         };
-        if let (true, Some(members)) = (self.problem, body.as_object_mut()) {
-            let problem = problem(self.status);
+        if let (Some(problem), Some(members)) = (self.problem, body.as_object_mut()) {
             members.extend(problem.members(self.status.as_u16(), &self.message));
         }
         body
@@ -113,7 +121,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
-        if self.problem {
+        if self.problem.is_some() {
             let kind = http::HeaderValue::from_static(PROBLEM_JSON);
             headers.insert(http::header::CONTENT_TYPE, kind);
         }

@@ -6,13 +6,13 @@ use crate::call::{Quoted, Refusal};
 use crate::clock::now_ms;
 use crate::payment::Wish;
 use crate::protocol::mpp::{
-    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, PROBLEM_JSON,
-    Preferences, Refused, WWW_AUTHENTICATE, find, session,
+    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, Preferences,
+    Refused, WWW_AUTHENTICATE, find, session,
 };
 use crate::protocol::{Refusal as PaymentRefusal, x402};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -56,7 +56,7 @@ impl App {
     pub(super) async fn manage(&self, signed: &session::Signed, asked: &Asked) -> Response {
         let done = match self.inner.desk.manage(signed).await {
             Ok(done) => done,
-            Err(refusal) => return self.unmanaged(&refusal, asked),
+            Err(refusal) => return self.not_managed(&refusal, asked),
         };
         let challenge = &signed.credential.challenge.id;
         let transaction = done.transaction.as_deref();
@@ -76,31 +76,15 @@ impl App {
         response
     }
 
-    /// Refuses it. What is wrong with a voucher can be mended by another: a fresh challenge comes along,
-    /// though there is no body to quote.
-    fn unmanaged(&self, refusal: &Refusal, asked: &Asked) -> Response {
-        let Refusal::Payment(reason) = refusal else {
-            return self.refused(refusal, Some(asked));
-        };
-        if matches!(reason, PaymentRefusal::Mpp(Refused::ChannelClosed)) {
-            return self.refused(refusal, Some(asked));
-        }
-        let status = StatusCode::PAYMENT_REQUIRED;
-        let problem = reason
-            .problem()
-            .members(status.as_u16(), &reason.to_string());
-        let mut response = (status, Json(problem)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let route = route_of(asked);
+    /// Adds to a 402 for what buys nothing a challenge that it can be sent anew for.
+    pub(super) fn challenge_session(&self, response: &mut Response, asked: &Asked) {
         let rails = self.inner.desk.rails();
-        let challenge = rails.session_challenge(&route, now_ms() / 1000);
+        let challenge = rails.session_challenge(&route_of(asked), now_ms() / 1000);
         let line = challenge.and_then(|challenge| challenge.to_header().ok());
         if let Some(value) = line.and_then(|line| HeaderValue::try_from(line).ok()) {
-            headers.append(HeaderName::from_static(WWW_AUTHENTICATE), value);
+            let name = HeaderName::from_static(WWW_AUTHENTICATE);
+            response.headers_mut().append(name, value);
         }
-        response
     }
 
     /// The payment in a request's headers, whichever protocol it speaks.
@@ -136,7 +120,7 @@ impl App {
             // What was spent already is answered by no fresh challenge, whatever is wrong with it.
             Err(refused) => Err(match self.inner.desk.bought(&paid.credential).await? {
                 Some(call) => Refusal::Conflict(call),
-                None => PaymentRefusal::from(refused).into(),
+                None => told(&paid.credential, refused.into()).into(),
             }),
         }
     }
@@ -171,6 +155,14 @@ impl App {
         for line in lines {
             response.headers_mut().append(name.clone(), line);
         }
+    }
+}
+
+/// Why a credential is not taken: what its payer has sent already is not asked for again.
+fn told(credential: &x402::Credential, why: PaymentRefusal) -> PaymentRefusal {
+    match &credential.payload {
+        x402::Payload::Tempo(signed) => signed.refused(why),
+        _ => why,
     }
 }
 

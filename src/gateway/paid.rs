@@ -55,6 +55,10 @@ async fn call(app: App, route: Route, request: Request) -> Response {
     let credential = match app.payment(&head.headers, &asked).await {
         Ok(Some(credential)) => credential,
         Ok(None) => return unpaid(&app, &head.headers, &asked).await,
+        // What comes without a request buys nothing, however wrong it is.
+        Err(refusal) if asked.by_mpp && asked.body.is_empty() => {
+            return app.not_managed(&refusal, &asked);
+        }
         Err(refusal) => return app.refused(&refusal, Some(&asked)),
     };
     if is_refund(&credential) {

@@ -34,7 +34,8 @@ impl App {
                 ApiError::new(StatusCode::FORBIDDEN, name(refusal), reason.to_string())
             }
             Refusal::Payment(PaymentRefusal::Mpp(reason @ Refused::ChannelClosed)) => {
-                ApiError::new(StatusCode::GONE, name(refusal), reason.to_string())
+                let error = ApiError::new(StatusCode::GONE, name(refusal), reason.to_string());
+                error.named(reason.problem())
             }
             Refusal::SettlementFailed { .. } if by_mpp => {
                 ApiError::new(StatusCode::FORBIDDEN, name(refusal), NOT_SETTLED)
@@ -121,6 +122,31 @@ impl App {
             false => error,
         };
         error.on(route).into_response()
+    }
+
+    /// Answers a refusal of what buys nothing: no request came with it that a challenge could be for.
+    pub(super) fn not_managed(&self, refusal: &Refusal, asked: &Asked) -> Response {
+        let (Refusal::Payment(reason) | Refusal::Channel { reason, .. }) = refusal else {
+            return self.refused(refusal, Some(asked));
+        };
+        self.inner.metrics.refused(name(refusal));
+        let (status, again) = match reason {
+            PaymentRefusal::Mpp(Refused::ChannelClosed | Refused::NoChannel) => {
+                (StatusCode::GONE, None)
+            }
+            PaymentRefusal::Mpp(Refused::ChannelBusy) => (StatusCode::CONFLICT, Some("1")),
+            _ => (StatusCode::PAYMENT_REQUIRED, None),
+        };
+        let error = ApiError::new(status, reason.reason(), reason.to_string());
+        let error = error.named(reason.problem()).on(asked.route);
+        let mut response = match again {
+            Some(seconds) => error.retry_after(seconds).into_response(),
+            None => error.into_response(),
+        };
+        if status == StatusCode::PAYMENT_REQUIRED {
+            self.challenge_session(&mut response, asked);
+        }
+        response
     }
 
     fn challenge_again(

@@ -34,5 +34,5 @@ pub use rails::{Rails, Wish};
 pub use settlement::{LedgerOutbox, Settlement, Settlements, Targets};
 pub use stranded::{Keys, Stranded, quoted_settlers, stranded};
 pub use tempo::{
-    Managed, Metered, SessionRail, SettledUp, is_session, session_account, session_refused,
+    Managed, Metered, SessionRail, SettledUp, is_session, session_account, unfit_for_session,
 };

@@ -385,7 +385,11 @@ impl Rails {
             }
             Payload::Session(signed) => self.session().and_then(|rail| rail.check_terms(signed)),
         };
-        checked.err().unwrap_or(Refusal::NoMatchingOffer)
+        let why = checked.err().unwrap_or(Refusal::NoMatchingOffer);
+        match &credential.payload {
+            Payload::Tempo(signed) => signed.refused(why),
+            _ => why,
+        }
     }
 
     /// Whether a hold was made with this very credential, signature included.

@@ -94,7 +94,9 @@ impl ChargeRail {
         let means = tempo::means(credential)?;
         let payer = match &means {
             Means::Pull(transaction) => self.judge.sender(transaction)?,
-            Means::Push(_) => tempo::named_payer(credential, network).ok_or(Refused::Source)?,
+            Means::Push(_) => tempo::named_payer(credential, network).ok_or_else(|| {
+                Refused::Elsewhere("its source does not name the account that paid".to_owned())
+            })?,
         };
         tempo::check_source(credential, network, payer)?;
         Ok(Signed {
@@ -120,6 +122,11 @@ impl ChargeRail {
         amount: Units,
         now_s: u64,
     ) -> Result<(), Refusal> {
+        let judged = self.judge_terms(signed, amount, now_s);
+        judged.map_err(|why| signed.refused(why))
+    }
+
+    fn judge_terms(&self, signed: &Signed, amount: Units, now_s: u64) -> Result<(), Refusal> {
         let challenge = &signed.credential.challenge;
         let charge = Charge::from_request(&challenge.request).ok_or(Refused::NotTaken)?;
         let asked = self.charge(amount);
@@ -155,7 +162,12 @@ impl ChargeRail {
                     .judge
                     .stored(transaction, (signed.payer, self.payee.pay_to))
                     .map_err(Refusal::from)?;
-                self.simulate(signed, amount).await?;
+                // What is in the chain by now needs no money any more.
+                if let Err(failure) = self.simulate(signed, amount).await
+                    && !self.is_mined(&stored).await?
+                {
+                    return Err(failure);
+                }
                 stored
             }
         };
@@ -177,6 +189,13 @@ impl ChargeRail {
             end_waits: false,
             sent: Some(sent),
         })
+    }
+
+    async fn is_mined(&self, stored: &Stored) -> Result<bool, AuthorizeFailure> {
+        let receipt = self.rpc.receipt(stored.transaction()).await;
+        receipt
+            .map(|receipt| receipt.is_some())
+            .map_err(|_| AuthorizeFailure::Unknown)
     }
 
     /// Whether the transfer would succeed now: a payer learns sooner why not, and gas that we pay is not

@@ -3,6 +3,7 @@
 
 use super::session::Read;
 use super::stored::Stored;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::payment::authorized::AuthorizeFailure;
 use crate::protocol::Refusal;
@@ -24,6 +25,9 @@ use serde_json::json;
 use std::fmt;
 use std::num::NonZeroU64;
 use tempo_alloy::primitives::AASigned;
+
+/// How far ahead a transaction may expire, in seconds: until then it is tried and waited for.
+const VALID_SECONDS_MAX: u64 = 300;
 
 /// Reads payers' transactions.
 pub(super) struct Judge {
@@ -119,14 +123,20 @@ impl Judge {
     }
 }
 
-/// What never expires could be sent by anybody, long after we had given it up.
+/// What never expires could be sent by anybody, long after we had given it up; what expires much later
+/// would have to be waited for.
 fn valid_before(signed: &AASigned) -> Result<u64, Refused> {
-    let valid_before = signed.tx().valid_before;
-    valid_before.map(NonZeroU64::get).ok_or_else(|| {
-        Refused::Transaction(
-            "it never expires; sign with an expiring nonce and validBefore".to_owned(),
-        )
-    })
+    let wrong = |what: &str| {
+        let what = format!("{what}; sign with an expiring nonce and validBefore");
+        Err(Refused::Transaction(what))
+    };
+    let now = now_ms() / 1000;
+    match signed.tx().valid_before.map(NonZeroU64::get) {
+        None => wrong("it never expires"),
+        Some(end) if end <= now => wrong("it has expired"),
+        Some(end) if end > now.saturating_add(VALID_SECONDS_MAX) => wrong("it expires too late"),
+        Some(end) => Ok(end),
+    }
 }
 
 /// Adds the payee's half: the token that gas is paid in, and the signature of who pays it. The same
@@ -188,7 +198,8 @@ fn refused(error: VerificationError, means: &Means) -> AuthorizeFailure {
         Some(ErrorCode::NetworkError | ErrorCode::Internal)
     );
     if ours || error.retryable {
-        tracing::warn!(%error, "the chain cannot be asked about a payment");
+        // Its text may hold the node's URL, with the key in it.
+        tracing::warn!(code = ?error.code, "the chain cannot be asked about a payment");
         return AuthorizeFailure::Unknown;
     }
     let reverted = error.code == Some(ErrorCode::TransactionFailed);

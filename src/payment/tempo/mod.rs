@@ -13,6 +13,6 @@ mod stored;
 pub(super) use charge::ChargeRail;
 pub(super) use session::effect;
 pub use session::{
-    Managed, Metered, SessionRail, SettledUp, is_session, session_account, session_refused,
+    Managed, Metered, SessionRail, SettledUp, is_session, session_account, unfit_for_session,
 };
 pub(super) use stored::handed;

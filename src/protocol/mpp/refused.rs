@@ -40,15 +40,15 @@ pub enum Refused {
     Nonce,
     /// The source is not who signed.
     #[error(
-        "The credential's source is not the account that signed. Leave it out, or name that one."
+        "The credential's source is not the account that signed. Name that one (did:pkh:eip155:CHAIN:ADDRESS)."
     )]
     Source,
     /// The transaction does not pay what the challenge asks for, or could not be carried out.
     #[error("The transaction does not pay for this challenge ({0}). Sign one that does.")]
     Transaction(String),
-    /// The transaction was carried out, and does not pay what the challenge asks for.
+    /// The transaction was sent by its payer, and does not pay for this request.
     #[error(
-        "The transaction is on the chain, and does not pay for this challenge ({0}). Nothing was taken here; ask its payee."
+        "What was sent beforehand does not pay for this request ({0}). Nothing was taken here; send it with the request that it pays for, or ask its payee."
     )]
     Elsewhere(String),
     /// Nothing is known of the channel.
@@ -57,17 +57,22 @@ pub enum Refused {
     /// The channel has ended, or is about to.
     #[error("The channel is closed, or about to be. Open another one.")]
     ChannelClosed,
-    /// A channel's deposit would not cover what the call can cost.
-    #[error("The deposit does not cover what this call can cost ({0} atomic units). Put in more.")]
-    DepositTooSmall(Units),
-    /// A voucher is over more than its channel holds.
-    #[error("The voucher is over more than the channel holds. Top the channel up first.")]
-    AboveDeposit,
-    /// Something was spent that is not signed for.
+    /// A call on the channel is under way.
+    #[error("A call on this channel is running. Send the same again when that has ended.")]
+    ChannelBusy,
+    /// The channel was charged more than was signed for.
     #[error(
-        "{0} atomic units were spent of the channel in all. Send a voucher over more than that."
+        "The channel was charged more than this voucher and those before are for. Sign one over what was spent."
     )]
-    Unsigned(Units),
+    Unsigned,
+    /// A voucher is for more than is in the channel.
+    #[error("The voucher is above the channel's deposit. Put in more, or sign for less.")]
+    AboveDeposit,
+    /// A channel's deposit would not cover what the call can cost.
+    #[error(
+        "What is left of the deposit does not cover what this call can cost ({0} atomic units). Put in more."
+    )]
+    DepositTooSmall(Units),
 }
 
 impl Refused {
@@ -80,14 +85,15 @@ impl Refused {
             Self::NoChannel => Problem::ChannelNotFound,
             Self::ChannelClosed => Problem::ChannelFinalized,
             Self::DepositTooSmall(_) | Self::AboveDeposit => Problem::AmountExceedsDeposit,
-            Self::Unsigned(_) => Problem::InsufficientBalance,
+            Self::Unsigned => Problem::InsufficientBalance,
             Self::Payload(_) => Problem::InvalidPayload,
             Self::Route
             | Self::Body
             | Self::Nonce
             | Self::Source
             | Self::Transaction(_)
-            | Self::Elsewhere(_) => Problem::VerificationFailed,
+            | Self::Elsewhere(_)
+            | Self::ChannelBusy => Problem::VerificationFailed,
         }
     }
 }

@@ -360,6 +360,19 @@ impl Account {
         }
     }
 
+    /// The same in a refusal, with what a voucher must reach to buy a request.
+    pub fn members(&self) -> Map<String, Value> {
+        let required = self.spent.plus(Units::from_atomic(1));
+        let mut members = Map::new();
+        let mut say = |key: &str, value: Value| members.insert(key.to_owned(), value);
+        say("channelId", json!(self.channel));
+        say("requiredCumulative", json!(required.unwrap_or(self.spent)));
+        say("acceptedCumulative", json!(self.accepted));
+        say("spent", json!(self.spent));
+        say("deposit", json!(self.deposit));
+        members
+    }
+
     /// The event of a stream that goes on once a voucher over `required` has come.
     pub fn need_voucher(&self, required: Units) -> Vec<u8> {
         let told = json!({

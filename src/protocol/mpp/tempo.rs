@@ -113,6 +113,17 @@ pub enum Means {
     Push(B256),
 }
 
+impl Signed {
+    /// Why it is not taken. What its payer has sent already is not asked for again.
+    pub fn refused(&self, why: Refusal) -> Refusal {
+        match (&self.means, why) {
+            (_, Refusal::Mpp(why @ Refused::Elsewhere(_))) => why.into(),
+            (Means::Push(_), why) => Refused::Elsewhere(why.to_string()).into(),
+            (Means::Pull(_), why) => why,
+        }
+    }
+}
+
 impl fmt::Debug for Means {
     /// Leaves the transaction out: it holds the payer's signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

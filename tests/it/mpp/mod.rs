@@ -7,4 +7,5 @@ mod flows;
 mod paying;
 mod wallet;
 
-use wallet::{challenges, credential, pay};
+pub(crate) use wallet::challenges;
+use wallet::{credential, pay};

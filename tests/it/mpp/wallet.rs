@@ -11,7 +11,7 @@ pub(super) const PACKED: usize = 0;
 pub(super) const ARRAY: usize = 1;
 
 /// The challenges of an answer.
-pub(super) fn challenges(answer: &Answer) -> Vec<Challenge> {
+pub(crate) fn challenges(answer: &Answer) -> Vec<Challenge> {
     let lines = answer.headers.get_all(WWW_AUTHENTICATE).iter();
     let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
     Challenge::read_all(lines).unwrap_or_default()

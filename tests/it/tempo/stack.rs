@@ -21,6 +21,23 @@ pub(super) struct Tempo {
     _folder: tempfile::TempDir,
 }
 
+/// What a test wants of it.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Setup<'s> {
+    /// The rails that are offered, as TOML has them.
+    pub(super) rails: &'s str,
+    /// More of the configuration.
+    pub(super) more: &'s str,
+    /// Models beside `m`: the name that the simulator is asked for.
+    pub(super) models: &'s [(&'s str, &'s str)],
+    /// Lines for `[[upstream]]`.
+    pub(super) upstream: &'s str,
+    /// Where the gateway dies.
+    pub(super) failpoints: &'s str,
+    /// How loud its log is.
+    pub(super) log: Option<&'s str>,
+}
+
 /// A program of `tests/clients` that pays on Tempo.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Client {
@@ -32,6 +49,16 @@ pub(super) enum Client {
 impl Tempo {
     /// One that offers these rails; `more` is more of its configuration.
     pub(super) async fn with(rails: &str, more: &str) -> Self {
+        let usual = Setup::default();
+        Self::of(Setup {
+            rails,
+            more,
+            ..usual
+        })
+        .await
+    }
+
+    pub(super) async fn of(setup: Setup<'_>) -> Self {
         let chain = TempoChain::start().await;
         let chain = chain.expect("a local Tempo; run ./scripts/setup");
         // A second installation is refused and changes nothing.
@@ -51,15 +78,19 @@ impl Tempo {
         let secret =
             |key: &alloy::signers::local::PrivateKeySigner| format!("{:#x}", key.to_bytes());
         let receipts = alloy::signers::local::PrivateKeySigner::random();
-        let environment = vec![
+        let mut environment = vec![
             ("IT_RELAYER_KEY".to_owned(), secret(&chain.relayer_key)),
             ("IT_PAYOUT_KEY".to_owned(), secret(&chain.pay_to_key)),
             ("IT_RECEIPT_KEY".to_owned(), secret(&receipts)),
             ("IT_ADMIN_TOKEN".to_owned(), admin_token.to_owned()),
         ];
-        let config = config(&chain, (&url, &sim), folder.path(), rails, more);
+        let loud = setup
+            .log
+            .map(|log| ("GROAT_LOG".to_owned(), log.to_owned()));
+        environment.extend(loud);
+        let config = config(&chain, (&url, &sim), folder.path(), setup);
         let mut gateway = Gateway::new(url.clone(), folder.path(), &config, environment);
-        gateway.start("").await;
+        gateway.start(setup.failpoints).await;
         Self {
             chain,
             gateway,
@@ -170,13 +201,19 @@ fn command(client: Client) -> Command {
     }
 }
 
-fn config(
-    chain: &TempoChain,
-    (url, sim): (&str, &str),
-    folder: &Path,
-    rails: &str,
-    more: &str,
-) -> String {
+fn config(chain: &TempoChain, (url, sim): (&str, &str), folder: &Path, setup: Setup<'_>) -> String {
+    let Setup {
+        rails,
+        more,
+        upstream,
+        ..
+    } = setup;
+    let model = |(id, name): &(&str, &str)| {
+        format!(
+            "[[upstream.model]]\nid = {id:?}\nupstream_id = {name:?}\noutput_cap = 256\nprice = {{ {PRICE} }}\n"
+        )
+    };
+    let models: String = setup.models.iter().map(model).collect();
     format!(
         r#"
 [gateway]
@@ -201,11 +238,13 @@ rails = [{rails}]
 [[upstream]]
 name = "sim"
 base_url = "{sim}/v1"
+{upstream}
 [[upstream.model]]
 id = "m"
 upstream_id = "sim/small"
 output_cap = 256
 price = {{ {PRICE} }}
+{models}
 "#,
         listen = url.trim_start_matches("http://"),
         data = folder.join("data").display(),

@@ -13,7 +13,6 @@ use crate::money::Units;
 use crate::payment::authorized::AuthorizeFailure;
 use crate::payment::channel::Effect;
 use crate::protocol::Refusal;
-use crate::protocol::channel;
 use crate::protocol::mpp::Refused;
 use crate::protocol::mpp::session::{Account, Action, Signed, Terms, Voucher};
 use alloy::primitives::{Address, B256, Bytes};
@@ -87,7 +86,7 @@ impl SessionRail {
                 transaction,
                 additional,
             } => {
-                let state = self.known(super::channel_id(*channel)).await?;
+                let state = self.live(super::channel_id(*channel)).await?;
                 let filled = self.top_up(&state, transaction, *additional).await?;
                 (filled.0, Some(format!("{:#x}", filled.1)))
             }
@@ -109,17 +108,18 @@ impl SessionRail {
         voucher: &Voucher,
     ) -> Result<(ChannelState, String), AuthorizeFailure> {
         let channel = super::channel_id(voucher.channel);
-        let known = self.known(channel).await?;
+        let known = self.live(channel).await?;
         self.check_voucher(&known, voucher, signed.payer)?;
-        // No call is on it meanwhile.
+        // No call begins on it meanwhile, and none that runs goes unpaid.
         let _closed = self.inner.gate.close(channel);
-        let _closed = _closed
-            .ok_or(channel::Refused::Busy)
-            .map_err(Refusal::from)?;
-        let state = self.observe(channel).await?;
-        // A call's lease ends with its hold; from then on the ledger knows that it runs.
+        let _closed = _closed.ok_or(Refused::ChannelBusy).map_err(Refusal::from)?;
+        let state = self.live(channel).await?;
         if state.running > 0 {
-            return Err(Refusal::from(channel::Refused::Busy).into());
+            return Err(Refusal::from(Refused::ChannelBusy).into());
+        }
+        let state = self.observe(channel).await?;
+        if has_ended(&state) {
+            return Err(Refusal::from(Refused::ChannelClosed).into());
         }
         let offered = KeptVoucher {
             max_claimable: voucher.cumulative,
@@ -130,8 +130,10 @@ impl SessionRail {
         let covers = |kept: &&KeptVoucher| kept.max_claimable >= state.charged;
         let best = vouchers.into_iter().flatten().filter(covers);
         let best = best.min_by_key(|kept| kept.max_claimable);
-        let best = best.ok_or(Refused::Unsigned(state.charged));
-        let best = best.map_err(Refusal::from)?;
+        let best = best.ok_or_else(|| AuthorizeFailure::Channel {
+            reason: Refused::Unsigned.into(),
+            state: Box::new(state.clone()),
+        })?;
         let done = self.pay_out(&state, best).await?;
         match done.settlement {
             Settlement::Confirmed { transaction, .. } => {
@@ -173,6 +175,11 @@ impl SessionRail {
         }
         Ok(done)
     }
+}
+
+/// Whether nothing is left in a channel: it was paid out, and gave back the rest.
+pub(super) fn has_ended(state: &ChannelState) -> bool {
+    state.on_chain.balance <= state.on_chain.total_claimed
 }
 
 /// A channel's account, as receipts tell it.

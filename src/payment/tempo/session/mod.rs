@@ -17,6 +17,8 @@ pub use close::{Managed, is_session, session_account};
 pub use metered::{Metered, SettledUp};
 pub(super) use open::Read;
 
+use close::has_ended;
+
 use super::judge::Judge;
 use crate::chain::{ChainError, Head, Rpc, StreamChannel};
 use crate::clock::now_ms;
@@ -240,6 +242,9 @@ impl SessionRail {
             _ => self.known(channel).await?,
         };
         let state = self.fresh(state).await?;
+        if has_ended(&state) {
+            return Err(Refusal::from(Refused::ChannelClosed).into());
+        }
         self.check_voucher(&state, voucher, signed.payer)?;
         Ok(Authorized {
             rail: RailKind::TempoSession,
@@ -270,7 +275,7 @@ impl SessionRail {
         signed: &Signed,
         voucher: &Voucher,
     ) -> Result<ChannelState, AuthorizeFailure> {
-        let state = self.known(channel_id(voucher.channel)).await?;
+        let state = self.live(channel_id(voucher.channel)).await?;
         self.check_voucher(&state, voucher, signed.payer)?;
         let kept = KeptVoucher {
             max_claimable: voucher.cumulative,
@@ -294,6 +299,15 @@ impl SessionRail {
         state.ok_or_else(|| Refusal::from(Refused::NoChannel).into())
     }
 
+    /// The same, if it has not ended.
+    async fn live(&self, channel: ChannelId) -> Result<ChannelState, AuthorizeFailure> {
+        let state = self.known(channel).await?;
+        match has_ended(&state) {
+            true => Err(Refusal::from(Refused::ChannelClosed).into()),
+            false => Ok(state),
+        }
+    }
+
     fn keeps(&self, state: &ChannelState) -> bool {
         state.opening.contract == format!("{:#x}", self.inner.escrow)
     }
@@ -309,7 +323,10 @@ impl SessionRail {
             return Err(Refusal::from(Refused::Source).into());
         }
         if voucher.cumulative > state.on_chain.balance {
-            return Err(Refusal::from(Refused::AboveDeposit).into());
+            return Err(AuthorizeFailure::Channel {
+                reason: Refused::AboveDeposit.into(),
+                state: Box::new(state.clone()),
+            });
         }
         let signer = voucher.signer(self.inner.domain).map_err(Refusal::from)?;
         match signer == terms.signer() {
@@ -367,17 +384,6 @@ impl SessionRail {
     }
 }
 
-/// Why the ledger does not take a voucher for a call, in the words of sessions.
-pub fn session_refused(unfit: Unfit, state: &ChannelState, ceiling: Units) -> Refused {
-    match unfit {
-        Unfit::ExceedsBalance if state.on_chain.withdrawal.is_none() => {
-            Refused::DepositTooSmall(ceiling)
-        }
-        Unfit::Mismatch => Refused::Unsigned(state.charged),
-        _ => Refused::ChannelClosed,
-    }
-}
-
 /// The chain's word in the ledger's form, of a channel out of which so much was paid at least.
 fn on_chain(read: &StreamChannel, paid: Units, head: &Head) -> ChannelOnChain {
     let deposit = Units::from_atomic(read.deposit);
@@ -394,6 +400,18 @@ fn on_chain(read: &StreamChannel, paid: Units, head: &Head) -> ChannelOnChain {
         block: head.number(),
         at_ms: now_ms(),
     }
+}
+
+/// Why the ledger does not take a call that may cost so much.
+pub fn unfit_for_session(unfit: Unfit, ceiling: Units) -> Refusal {
+    let refused = match unfit {
+        Unfit::Mismatch | Unfit::BelowClaimed => Refused::Unsigned,
+        Unfit::ExceedsBalance => Refused::DepositTooSmall(ceiling),
+        Unfit::Busy => Refused::ChannelBusy,
+        // Its payer asks for all that is in it.
+        Unfit::NotFound => Refused::ChannelClosed,
+    };
+    refused.into()
 }
 
 /// The ledger's form of a channel's id.

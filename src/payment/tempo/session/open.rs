@@ -2,8 +2,8 @@
 //! in the ledger before that, and taken into the books when the chain has them.
 
 use super::{PAUSE, READS, SessionRail, Unread, channel_id, on_chain};
-use crate::chain::bindings::IStreamChannel;
-use crate::chain::{Expect, ExpectedLog, Handed};
+use crate::chain::bindings::{IEip3009Token, IStreamChannel};
+use crate::chain::{ChainError, Expect, ExpectedLog, Handed, Receipt};
 use crate::clock::now_ms;
 use crate::ledger::{
     ChannelOpening, ChannelState, Operation, OperationId, OperationKind, Settlement,
@@ -142,11 +142,10 @@ impl SessionRail {
             return Err(wrong("it does not add that to this channel").into());
         }
         let event = IStreamChannel::TopUp::SIGNATURE_HASH;
-        self.fill(&read, (channel, additional), event).await?;
-        let before = state.on_chain.balance;
+        let block = self.fill(&read, (channel, additional), event).await?;
         for _ in 0..READS {
             let after = self.observe(state.opening.channel).await?;
-            if after.on_chain.balance > before {
+            if after.on_chain.block >= block {
                 return Ok((after, read.transaction));
             }
             tokio::time::sleep(PAUSE).await;
@@ -154,13 +153,19 @@ impl SessionRail {
         Err(AuthorizeFailure::Unknown)
     }
 
-    /// Has a transaction sent, and waits until the chain has it.
+    /// Has a transaction sent, and waits until the chain has it; the block that it is in.
     async fn fill(
         &self,
         read: &Read,
         (channel, amount): (B256, Units),
         event: B256,
-    ) -> Result<(), AuthorizeFailure> {
+    ) -> Result<u64, AuthorizeFailure> {
+        // What is in the chain by now needs no money any more.
+        if let Err(failure) = self.can_pay(read.sender, amount).await
+            && self.mined(read.transaction).await?.is_none()
+        {
+            return Err(failure);
+        }
         let stored = StoredDeposit {
             transaction: read.transaction,
             raw: read.raw.clone(),
@@ -182,9 +187,28 @@ impl SessionRail {
         let operations = &self.inner.operations;
         let done = operations.run_handed(operation, &stored.handed()).await;
         match done.map_err(Unread::from)?.settlement {
-            Settlement::Confirmed { .. } => Ok(()),
+            Settlement::Confirmed { block, .. } => Ok(block),
             Settlement::Failed { reason, .. } => Err(wrong(&reason).into()),
             Settlement::None | Settlement::Sent { .. } => Err(AuthorizeFailure::Unknown),
+        }
+    }
+
+    async fn mined(&self, transaction: B256) -> Result<Option<Receipt>, Unread> {
+        Ok(self.inner.rpc.receipt(transaction).await?)
+    }
+
+    /// Whether its payer has so much: one who has not learns that before anything is sent.
+    async fn can_pay(&self, payer: Address, amount: Units) -> Result<(), AuthorizeFailure> {
+        let transfer = IEip3009Token::transferCall {
+            to: self.inner.escrow,
+            value: U256::from(amount.atomic()),
+        };
+        let asset = self.inner.payee.asset.address;
+        let calldata = transfer.abi_encode().into();
+        match self.inner.rpc.call_as(payer, asset, &calldata).await {
+            Ok(_) => Ok(()),
+            Err(ChainError::Reverted(_)) => Err(Refusal::InsufficientBalance.into()),
+            Err(error) => Err(Unread::from(error).into()),
         }
     }
 

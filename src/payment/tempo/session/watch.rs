@@ -1,7 +1,7 @@
 //! Looks after channels: what earlier lives of the process began is finished, and who asks the contract
 //! for its money back is met within the time that the contract gives.
 
-use super::close::StoredClose;
+use super::close::{StoredClose, has_ended};
 use super::open::StoredDeposit;
 use super::{SessionRail, Unread, on_chain};
 use crate::ledger::{ChannelId, ChannelOnChain, ChannelState, OperationKind, OperationState};
@@ -56,11 +56,16 @@ impl SessionRail {
                     .iter()
                     .map(|channel| gate.close(*channel))
                     .collect();
-                // What became of the channel the rounds find out.
                 tokio::spawn(async move {
                     let operations = &rail.inner.operations;
+                    let channels = state.operation.channels.clone();
                     if let Err(error) = operations.finish(state, job).await {
                         tracing::error!(%error, "a close's outcome is not known");
+                    }
+                    for channel in channels {
+                        if let Err(error) = rail.observe(channel).await {
+                            tracing::warn!(%error, "a channel that was closed cannot be read");
+                        }
                     }
                     drop(doors);
                 });
@@ -73,9 +78,7 @@ impl SessionRail {
     /// ask for it.
     async fn round(&self) -> Result<(), Unread> {
         let mut states = self.inner.ledger.channels().await?;
-        states.retain(|state| {
-            state.on_chain.balance > state.on_chain.total_claimed && self.keeps(state)
-        });
+        states.retain(|state| !has_ended(state) && self.keeps(state));
         if states.is_empty() {
             return Ok(());
         }

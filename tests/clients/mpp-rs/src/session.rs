@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// Answers to one request that are no stream, before it is called a failure.
 const MANAGEMENT_ANSWERS_MAX: usize = 2;
 
+/// The problem of a request that the rest of the deposit does not cover.
+const DEPOSIT_TOO_SMALL: &str = "session/amount-exceeds-deposit";
+
 pub(crate) async fn run(call: &Call) -> Result<Value, Failure> {
     let escrow: Address = variable("ESCROW")?.parse()?;
     let provider =
@@ -98,7 +101,12 @@ impl Session<'_> {
                 .await?;
             let status = response.status();
             if !status.is_success() {
-                return Err(format!("HTTP {status}: {}", response.text().await?).into());
+                let said = response.text().await?;
+                match self.top_up.take_if(|_| said.contains(DEPOSIT_TOO_SMALL)) {
+                    Some(units) => self.fill(units).await?,
+                    None => return Err(format!("HTTP {status}: {said}").into()),
+                }
+                continue;
             }
             let kind = text(response.headers(), "content-type").unwrap_or_default();
             if kind.starts_with("text/event-stream") {

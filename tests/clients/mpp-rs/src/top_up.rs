@@ -2,7 +2,8 @@
 //! is made of the crate's own types.
 
 use crate::{Call, Failure, receipt};
-use alloy::eips::Encodable2718;
+use alloy::consensus::BlockHeader;
+use alloy::eips::{BlockId, Encodable2718};
 use alloy::primitives::{Address, Bytes, TxKind, U256};
 use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::SignerSync;
@@ -11,10 +12,14 @@ use mpp::client::channel_ops::ChannelEntry;
 use mpp::protocol::methods::tempo::SessionCredentialPayload;
 use mpp::{PaymentCredential, format_authorization, parse_www_authenticate_all};
 use serde_json::{Value, json};
+use std::num::NonZeroU64;
 use tempo_alloy::TempoNetwork;
 use tempo_alloy::contracts::precompiles::tip20::ITIP20;
 use tempo_alloy::primitives::TempoTransaction;
 use tempo_alloy::primitives::transaction::Call as TransactionCall;
+
+/// How long it can be mined, as the client's own transactions.
+const VALID_SECONDS: u64 = 25;
 
 alloy::sol! {
     function topUp(bytes32 channelId, uint256 additionalDeposit) external;
@@ -45,6 +50,8 @@ pub(crate) async fn top_up(
     let payer = call.key.address();
     let chain = ProviderBuilder::new_with_network::<TempoNetwork>().connect_http(call.rpc.parse()?);
     let gas_price = chain.get_gas_price().await?;
+    let newest = chain.get_block(BlockId::latest()).await?;
+    let now = newest.ok_or("the node knows no block")?.header.timestamp();
     let to = |to: Address, input: Vec<u8>| TransactionCall {
         to: TxKind::Call(to),
         value: U256::ZERO,
@@ -54,7 +61,8 @@ pub(crate) async fn top_up(
     let add = topUpCall::new((channel.channel_id, U256::from(units))).abi_encode();
     let transaction = TempoTransaction {
         chain_id: channel.chain_id,
-        nonce: chain.get_transaction_count(payer).await?,
+        nonce_key: U256::MAX,
+        valid_before: NonZeroU64::new(now + VALID_SECONDS),
         gas_limit: 2_000_000,
         max_fee_per_gas: gas_price,
         max_priority_fee_per_gas: gas_price,
