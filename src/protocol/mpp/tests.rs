@@ -1,14 +1,22 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     reason = "a test fails by panicking"
 )]
+
+mod captured;
+mod hostile;
+#[cfg(feature = "tempo")]
+mod peer;
+mod session_v2;
 
 use super::evm::Charge;
 use super::*;
 use crate::money::Units;
 use crate::protocol::Network;
-use alloy::primitives::{Address, b256};
+use crate::protocol::signature::Key;
+use alloy::primitives::{Address, B256, U256, b256};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
