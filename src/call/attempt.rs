@@ -13,7 +13,7 @@ use crate::ledger::{
     RequestHash, SettleWhen, Takes,
 };
 use crate::payment::{
-    AuthorizeFailure, Authorized, Metered, PaidByChannel, ledger_name, signature,
+    AuthorizeFailure, Authorized, Metered, PaidByChannel, ledger_name, session_refused, signature,
 };
 use crate::protocol::channel::{self, Rule};
 use crate::protocol::x402::Credential;
@@ -98,6 +98,7 @@ impl Attempt {
             },
         )?;
         let settle_by = shared.rails.settle_by(&hold);
+        let metered = metered(&shared, authorized.channel.as_ref());
         shared.registry().calls.insert(id, Arc::clone(&running));
         // What is settled beforehand is forwarded when that is done; the rest goes on at once.
         let forwarded = Event::Forwarded { at_ms: now_ms() };
@@ -115,6 +116,10 @@ impl Attempt {
                 return Ok(None);
             }
             Err(HoldRefused::Channel { unfit, state }) => {
+                if metered.is_some() {
+                    let refused = session_refused(unfit, &state, call.ceiling);
+                    return Err(Refusal::Payment(refused.into()));
+                }
                 let reason = channel::Refused::from(unfit).into();
                 return Err(Refusal::Channel { reason, state });
             }
@@ -124,7 +129,6 @@ impl Attempt {
             }
         };
         running.held(id);
-        let metered = metered(&shared, authorized.channel.as_ref());
         let task = Box::new(Task {
             version: credential.version,
             challenge: credential.challenge,
@@ -199,7 +203,7 @@ async fn authorize(
 fn metered(shared: &Shared, paid: Option<&PaidByChannel>) -> Option<Metered> {
     let used = &paid.filter(|paid| paid.used.rule == Rule::Metered)?.used;
     let rail = shared.rails.session().ok()?;
-    Some(rail.metered(used.channel))
+    Some(rail.metered(used.channel, shared.closing.clone()))
 }
 
 /// The call that this very credential bought meanwhile.

@@ -6,13 +6,13 @@ use crate::call::{Quoted, Refusal};
 use crate::clock::now_ms;
 use crate::payment::Wish;
 use crate::protocol::mpp::{
-    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, Preferences,
-    Refused, WWW_AUTHENTICATE, find, session,
+    ACCEPT_PAYMENT, Bound, Credential, PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, PROBLEM_JSON,
+    Preferences, Refused, WWW_AUTHENTICATE, find, session,
 };
 use crate::protocol::{Refusal as PaymentRefusal, x402};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -56,7 +56,7 @@ impl App {
     pub(super) async fn manage(&self, signed: &session::Signed, asked: &Asked) -> Response {
         let done = match self.inner.desk.manage(signed).await {
             Ok(done) => done,
-            Err(refusal) => return self.refused(&refusal, Some(asked)),
+            Err(refusal) => return self.unmanaged(&refusal, asked),
         };
         let challenge = &signed.credential.challenge.id;
         let transaction = done.transaction.as_deref();
@@ -72,6 +72,33 @@ impl App {
         let receipt = receipt.to_header();
         if let Some(value) = receipt.and_then(|value| HeaderValue::try_from(value).ok()) {
             headers.insert(PAYMENT_RECEIPT, value);
+        }
+        response
+    }
+
+    /// Refuses it. What is wrong with a voucher can be mended by another: a fresh challenge comes along,
+    /// though there is no body to quote.
+    fn unmanaged(&self, refusal: &Refusal, asked: &Asked) -> Response {
+        let Refusal::Payment(reason) = refusal else {
+            return self.refused(refusal, Some(asked));
+        };
+        if matches!(reason, PaymentRefusal::Mpp(Refused::ChannelClosed)) {
+            return self.refused(refusal, Some(asked));
+        }
+        let status = StatusCode::PAYMENT_REQUIRED;
+        let problem = reason
+            .problem()
+            .members(status.as_u16(), &reason.to_string());
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let route = route_of(asked);
+        let rails = self.inner.desk.rails();
+        let challenge = rails.session_challenge(&route, now_ms() / 1000);
+        let line = challenge.and_then(|challenge| challenge.to_header().ok());
+        if let Some(value) = line.and_then(|line| HeaderValue::try_from(line).ok()) {
+            headers.append(HeaderName::from_static(WWW_AUTHENTICATE), value);
         }
         response
     }
@@ -149,6 +176,9 @@ impl App {
 
 /// What the challenges for a request are bound to: its route, and the hash of its body.
 fn bound(asked: &Asked) -> (String, [u8; 32]) {
-    let route = format!("POST {}", asked.route.path());
-    (route, Sha256::digest(&asked.body).into())
+    (route_of(asked), Sha256::digest(&asked.body).into())
+}
+
+fn route_of(asked: &Asked) -> String {
+    format!("POST {}", asked.route.path())
 }

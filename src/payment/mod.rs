@@ -33,4 +33,6 @@ pub use operation::Operations;
 pub use rails::{Rails, Wish};
 pub use settlement::{LedgerOutbox, Settlement, Settlements, Targets};
 pub use stranded::{Keys, Stranded, quoted_settlers, stranded};
-pub use tempo::{Managed, Metered, SessionRail, SettledUp, is_session, session_account};
+pub use tempo::{
+    Managed, Metered, SessionRail, SettledUp, is_session, session_account, session_refused,
+};

@@ -12,5 +12,7 @@ mod stored;
 
 pub(super) use charge::ChargeRail;
 pub(super) use session::effect;
-pub use session::{Managed, Metered, SessionRail, SettledUp, is_session, session_account};
+pub use session::{
+    Managed, Metered, SessionRail, SettledUp, is_session, session_account, session_refused,
+};
 pub(super) use stored::handed;

@@ -60,6 +60,14 @@ pub enum Refused {
     /// A channel's deposit would not cover what the call can cost.
     #[error("The deposit does not cover what this call can cost ({0} atomic units). Put in more.")]
     DepositTooSmall(Units),
+    /// A voucher is over more than its channel holds.
+    #[error("The voucher is over more than the channel holds. Top the channel up first.")]
+    AboveDeposit,
+    /// Something was spent that is not signed for.
+    #[error(
+        "{0} atomic units were spent of the channel in all. Send a voucher over more than that."
+    )]
+    Unsigned(Units),
 }
 
 impl Refused {
@@ -71,7 +79,8 @@ impl Refused {
             Self::NotOurs | Self::NotTaken => Problem::InvalidChallenge,
             Self::NoChannel => Problem::ChannelNotFound,
             Self::ChannelClosed => Problem::ChannelFinalized,
-            Self::DepositTooSmall(_) => Problem::AmountExceedsDeposit,
+            Self::DepositTooSmall(_) | Self::AboveDeposit => Problem::AmountExceedsDeposit,
+            Self::Unsigned(_) => Problem::InsufficientBalance,
             Self::Payload(_) => Problem::InvalidPayload,
             Self::Route
             | Self::Body

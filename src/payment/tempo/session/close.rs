@@ -117,6 +117,10 @@ impl SessionRail {
             .ok_or(channel::Refused::Busy)
             .map_err(Refusal::from)?;
         let state = self.observe(&known).await?;
+        // A call's lease ends with its hold; from then on the ledger knows that it runs.
+        if state.running > 0 {
+            return Err(Refusal::from(channel::Refused::Busy).into());
+        }
         let offered = KeptVoucher {
             max_claimable: voucher.cumulative,
             signature: hexadecimal(&voucher.signature),
@@ -126,10 +130,8 @@ impl SessionRail {
         let covers = |kept: &&KeptVoucher| kept.max_claimable >= state.charged;
         let best = vouchers.into_iter().flatten().filter(covers);
         let best = best.min_by_key(|kept| kept.max_claimable);
-        let best = best.ok_or_else(|| AuthorizeFailure::Channel {
-            reason: channel::Refused::Mismatch.into(),
-            state: Box::new(state.clone()),
-        })?;
+        let best = best.ok_or(Refused::Unsigned(state.charged));
+        let best = best.map_err(Refusal::from)?;
         let done = self.pay_out(&state, best).await?;
         match done.settlement {
             Settlement::Confirmed { transaction, .. } => {
@@ -167,7 +169,7 @@ impl SessionRail {
         let job = stored.job(operation.id);
         let done = self.inner.operations.run(operation, job).await?;
         if done.settlement.is_confirmed() {
-            self.observe_paid(state, best.max_claimable).await?;
+            self.observe(state).await?;
         }
         Ok(done)
     }

@@ -18,8 +18,7 @@ pub use metered::{Metered, SettledUp};
 pub(super) use open::Read;
 
 use super::judge::Judge;
-use crate::chain::bindings::IStreamChannel;
-use crate::chain::{ChainError, Rpc};
+use crate::chain::{ChainError, Head, Rpc, StreamChannel};
 use crate::clock::now_ms;
 use crate::config::{Config, RailKind};
 use crate::ledger::{
@@ -31,14 +30,13 @@ use crate::payment::authorized::{AuthorizeFailure, Authorized, PaidByChannel};
 use crate::payment::channel::Gate;
 use crate::payment::operation::Operations;
 use crate::payment::rails::Payee;
-use crate::protocol::channel::{self, Rule};
+use crate::protocol::channel::{Rule, Unfit};
 use crate::protocol::eip712::Separator;
 use crate::protocol::mpp::session::{self, Action, Session, Signed, Terms, Voucher};
 use crate::protocol::mpp::{self, Refused, tempo};
 use crate::protocol::x402::Requirements;
 use crate::protocol::{Network, Refusal};
 use alloy::primitives::{Address, B256};
-use alloy::sol_types::SolCall;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -308,10 +306,7 @@ impl SessionRail {
             return Err(Refusal::from(Refused::Source).into());
         }
         if voucher.cumulative > state.on_chain.balance {
-            return Err(AuthorizeFailure::Channel {
-                reason: Refusal::from(channel::Refused::ExceedsBalance),
-                state: Box::new(state.clone()),
-            });
+            return Err(Refusal::from(Refused::AboveDeposit).into());
         }
         let signer = voucher.signer(self.inner.domain).map_err(Refusal::from)?;
         match signer == terms.signer() {
@@ -331,52 +326,68 @@ impl SessionRail {
 
     /// Writes down what the chain says of a channel.
     async fn observe(&self, state: &ChannelState) -> Result<ChannelState, Unread> {
-        self.observe_paid(state, state.on_chain.total_claimed).await
-    }
-
-    /// The same, of one out of which so much was paid at least: a contract forgets what has ended.
-    async fn observe_paid(
-        &self,
-        state: &ChannelState,
-        paid: Units,
-    ) -> Result<ChannelState, Unread> {
         let channel = state.opening.channel;
-        let seen = self.on_chain(channel, paid).await?;
-        if seen.block < state.on_chain.block {
+        let (head, read) = self.read_channel(channel).await?;
+        if head.number() < state.on_chain.block {
             return Ok(state.clone());
         }
+        let mut paid = state.on_chain.total_claimed;
+        if read.finalized {
+            // The contract has forgotten how much that was.
+            let (rpc, escrow) = (&self.inner.rpc, self.inner.escrow);
+            let id = B256::from(*channel.as_bytes());
+            let ended = rpc.stream_ended(escrow, id, state.on_chain.block).await?;
+            paid = paid.max(Units::from_atomic(ended.unwrap_or_default()));
+        }
+        let seen = on_chain(&read, paid, &head);
         Ok(self.inner.ledger.observe_channel(channel, seen).await?)
     }
 
-    async fn on_chain(&self, channel: ChannelId, paid: Units) -> Result<ChannelOnChain, Unread> {
-        // The block first: what is read of the channel is of that one or a later.
-        let head = self.inner.rpc.latest_block().await?;
-        let call = IStreamChannel::getChannelCall {
-            channelId: B256::from(*channel.as_bytes()),
-        };
-        let answer = self
-            .inner
-            .rpc
-            .call(self.inner.escrow, &call.abi_encode().into())
-            .await?;
-        let read = IStreamChannel::getChannelCall::abi_decode_returns(&answer);
-        let read = read.map_err(|_| Unread::Record)?;
-        let deposit = Units::from_atomic(read.deposit);
-        let settled = paid.max(Units::from_atomic(read.settled));
-        let left = deposit.minus(settled).unwrap_or_default();
-        let withdrawal =
-            (read.closeRequestedAt != 0 && !read.finalized).then(|| PendingWithdrawal {
-                amount: left,
-                finalize_after_s: read.closeRequestedAt.saturating_add(GRACE_SECONDS),
-            });
-        Ok(ChannelOnChain {
-            balance: if read.finalized { settled } else { deposit },
-            total_claimed: settled,
-            refund_nonce: 0,
-            withdrawal,
-            block: head.number(),
-            at_ms: now_ms(),
-        })
+    async fn read_channel(&self, channel: ChannelId) -> Result<(Head, StreamChannel), Unread> {
+        let (head, read) = self.read_channels(&[channel]).await?;
+        let one = read.into_iter().next().ok_or(Unread::Record)?;
+        Ok((head, one))
+    }
+
+    async fn read_channels(
+        &self,
+        channels: &[ChannelId],
+    ) -> Result<(Head, Vec<StreamChannel>), Unread> {
+        let ids: Vec<B256> = channels
+            .iter()
+            .map(|id| B256::from(*id.as_bytes()))
+            .collect();
+        let (rpc, escrow) = (&self.inner.rpc, self.inner.escrow);
+        Ok(rpc.stream_channels(escrow, &ids).await?)
+    }
+}
+
+/// Why the ledger does not take a voucher for a call, in the words of sessions.
+pub fn session_refused(unfit: Unfit, state: &ChannelState, ceiling: Units) -> Refused {
+    match unfit {
+        Unfit::ExceedsBalance if state.on_chain.withdrawal.is_none() => {
+            Refused::DepositTooSmall(ceiling)
+        }
+        Unfit::Mismatch => Refused::Unsigned(state.charged),
+        _ => Refused::ChannelClosed,
+    }
+}
+
+/// The chain's word in the ledger's form, of a channel out of which so much was paid at least.
+fn on_chain(read: &StreamChannel, paid: Units, head: &Head) -> ChannelOnChain {
+    let deposit = Units::from_atomic(read.deposit);
+    let settled = paid.max(Units::from_atomic(read.settled));
+    let asked = read.close_requested_at_s != 0 && !read.finalized;
+    ChannelOnChain {
+        balance: if read.finalized { settled } else { deposit },
+        total_claimed: settled,
+        refund_nonce: 0,
+        withdrawal: asked.then(|| PendingWithdrawal {
+            amount: deposit.minus(settled).unwrap_or_default(),
+            finalize_after_s: read.close_requested_at_s.saturating_add(GRACE_SECONDS),
+        }),
+        block: head.number(),
+        at_ms: now_ms(),
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::close::StoredClose;
 use super::open::StoredDeposit;
-use super::{SessionRail, Unread};
-use crate::ledger::{ChannelState, OperationKind, OperationState};
+use super::{SessionRail, Unread, on_chain};
+use crate::ledger::{ChannelId, ChannelOnChain, ChannelState, OperationKind, OperationState};
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -56,6 +56,7 @@ impl SessionRail {
                     .iter()
                     .map(|channel| gate.close(*channel))
                     .collect();
+                // What became of the channel the rounds find out.
                 tokio::spawn(async move {
                     let operations = &rail.inner.operations;
                     if let Err(error) = operations.finish(state, job).await {
@@ -68,14 +69,29 @@ impl SessionRail {
         }
     }
 
-    /// Reads all channels that hold money, and closes those whose payers ask for it.
+    /// Reads all channels that hold money, writes down what is new of them, and closes those whose payers
+    /// ask for it.
     async fn round(&self) -> Result<(), Unread> {
-        for state in self.inner.ledger.channels().await? {
-            let holds = state.on_chain.balance > state.on_chain.total_claimed;
-            if !holds || !self.keeps(&state) {
-                continue;
-            }
-            let state = self.observe(&state).await?;
+        let mut states = self.inner.ledger.channels().await?;
+        states.retain(|state| {
+            state.on_chain.balance > state.on_chain.total_claimed && self.keeps(state)
+        });
+        if states.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<ChannelId> = states.iter().map(|state| state.opening.channel).collect();
+        let (head, read) = self.read_channels(&ids).await?;
+        for (state, read) in states.iter().zip(&read) {
+            let seen = on_chain(read, state.on_chain.total_claimed, &head);
+            let same = ChannelOnChain {
+                block: state.on_chain.block,
+                at_ms: state.on_chain.at_ms,
+                ..seen
+            } == state.on_chain;
+            let state = match same {
+                true => state.clone(),
+                false => self.observe(state).await?,
+            };
             if state.on_chain.withdrawal.is_some() {
                 self.meet(&state).await?;
             }
