@@ -107,6 +107,23 @@ fn credentials_are_read_as_published() {
 }
 
 #[test]
+fn base64url_is_read_and_written_as_published() {
+    let vectors = file(include_str!("../../../tests/data/mpp/base64url.json"));
+    for vector in vectors["good"].as_array().unwrap() {
+        let texts = [&vector[1], &vector[2]].map(|text| text.as_str().unwrap());
+        assert_eq!(request::encode_bytes(texts[0]), texts[1], "{vector}");
+        let read = request::decode_bytes(texts[1]).unwrap();
+        assert_eq!(read, texts[0].as_bytes(), "{vector}");
+    }
+    for vector in vectors["bad"].as_array().unwrap() {
+        let read = request::decode_bytes(vector[1].as_str().unwrap());
+        let text = read.map(String::from_utf8);
+        assert!(!matches!(text, Some(Ok(_))), "{vector}");
+        assert_eq!(request::decode(vector[1].as_str().unwrap()), None);
+    }
+}
+
+#[test]
 fn identifiers_are_those_published() {
     let vectors = file(include_str!("../../../tests/data/mpp/challenge_id.json"));
     for vector in vectors.as_array().unwrap() {
