@@ -116,7 +116,7 @@ impl SessionRail {
         let _closed = _closed
             .ok_or(channel::Refused::Busy)
             .map_err(Refusal::from)?;
-        let state = self.observe(&known).await?;
+        let state = self.observe(channel).await?;
         // A call's lease ends with its hold; from then on the ledger knows that it runs.
         if state.running > 0 {
             return Err(Refusal::from(channel::Refused::Busy).into());
@@ -169,7 +169,7 @@ impl SessionRail {
         let job = stored.job(operation.id);
         let done = self.inner.operations.run(operation, job).await?;
         if done.settlement.is_confirmed() {
-            self.observe(state).await?;
+            self.observe(channel).await?;
         }
         Ok(done)
     }

@@ -41,7 +41,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// What an offer of it is called within; x402 has no such scheme.
 const SCHEME: &str = "tempo/session";
@@ -77,6 +77,8 @@ struct Inner {
     suggested_deposit: Units,
     patience: Duration,
     gate: Gate,
+    /// Held while an answer of the chain is compared with what is known and written down.
+    observing: Mutex<()>,
     /// A voucher has come, on whatever channel.
     signed: Notify,
 }
@@ -123,6 +125,7 @@ impl SessionRail {
                 suggested_deposit: config.tempo.suggested_deposit,
                 patience: config.tempo.voucher_patience,
                 gate: Gate::default(),
+                observing: Mutex::default(),
                 signed: Notify::new(),
             }),
         })
@@ -320,16 +323,18 @@ impl SessionRail {
         let fresh = u64::try_from(FRESH.as_millis()).unwrap_or(u64::MAX);
         match now_ms().saturating_sub(state.on_chain.at_ms) < fresh {
             true => Ok(state),
-            false => self.observe(&state).await,
+            false => self.observe(state.opening.channel).await,
         }
     }
 
     /// Writes down what the chain says of a channel.
-    async fn observe(&self, state: &ChannelState) -> Result<ChannelState, Unread> {
-        let channel = state.opening.channel;
+    async fn observe(&self, channel: ChannelId) -> Result<ChannelState, Unread> {
+        let ledger = &self.inner.ledger;
+        let _one_at_a_time = self.inner.observing.lock().await;
+        let state = ledger.channel(&channel).await?.ok_or(Unread::Record)?;
         let (head, read) = self.read_channel(channel).await?;
         if head.number() < state.on_chain.block {
-            return Ok(state.clone());
+            return Ok(state);
         }
         let mut paid = state.on_chain.total_claimed;
         if read.finalized {
@@ -340,7 +345,7 @@ impl SessionRail {
             paid = paid.max(Units::from_atomic(ended.unwrap_or_default()));
         }
         let seen = on_chain(&read, paid, &head);
-        Ok(self.inner.ledger.observe_channel(channel, seen).await?)
+        Ok(ledger.observe_channel(channel, seen).await?)
     }
 
     async fn read_channel(&self, channel: ChannelId) -> Result<(Head, StreamChannel), Unread> {

@@ -145,7 +145,7 @@ impl SessionRail {
         self.fill(&read, (channel, additional), event).await?;
         let before = state.on_chain.balance;
         for _ in 0..READS {
-            let after = self.observe(state).await?;
+            let after = self.observe(state.opening.channel).await?;
             if after.on_chain.balance > before {
                 return Ok((after, read.transaction));
             }

@@ -90,7 +90,7 @@ impl SessionRail {
             } == state.on_chain;
             let state = match same {
                 true => state.clone(),
-                false => self.observe(state).await?,
+                false => self.observe(state.opening.channel).await?,
             };
             if state.on_chain.withdrawal.is_some() {
                 self.meet(&state).await?;
