@@ -128,6 +128,19 @@ fn each(vector: &Value) -> Vec<Value> {
     whole.into()
 }
 
+/// A voucher by a key of P-256, as viem 2.52.2 signs it.
+const BY_P256: &str = "0x01a8e4059a7c38ba2fc568b9d0b5d5c6e4f7c80e2e3e94905977923457b14e8a727a45b06c3c3c725536c9f0383e1c85995a1ddb8a2018c308ad0762a1fb6dc24b3ad3861a95621392516bb593ef05583ed2e5866f5cb6260a3017237fd89b90afd0961c7e37075a6791a39c61f56295b02b6d26567b615e60aa41ee1c8e83388d01";
+
+#[test]
+fn what_is_signed_by_other_curves_is_refused_by_name() {
+    let vectors = vectors();
+    let vector = &vectors["mppx"][0];
+    let mut voucher = each(vector)[2].clone();
+    voucher["signature"] = BY_P256.into();
+    let read = v2::payload(&with(&voucher.to_string()), network(vector), v2::ESCROW);
+    assert!(matches!(read, Err(Refused::Payload(reason)) if reason.contains("signature")));
+}
+
 #[test]
 fn payloads_of_version_2_are_refused_by_the_name_of_what_is_wrong() {
     let vectors = vectors();
@@ -162,14 +175,13 @@ fn payloads_of_version_2_are_refused_by_the_name_of_what_is_wrong() {
             let mut without = good.clone();
             without["descriptor"].as_object_mut().unwrap().remove(key);
             refused(&without, key);
-            // Any other word makes another channel.
+            // Any other word is another channel's.
             let mut other = good.clone();
             let text = other["descriptor"][key].as_str().unwrap().to_owned();
             let last = if text.ends_with('1') { '2' } else { '1' };
             other["descriptor"][key] = format!("{}{last}", &text[..text.len() - 1]).into();
             refused(&other, "descriptor");
         }
-        // Version 1's payloads have none.
         let over = (v2::AMOUNT_MAX + 1).to_string();
         for key in ["cumulativeAmount", "additionalDeposit"] {
             if good.get(key).is_some() {
