@@ -172,5 +172,11 @@ fn bound(asked: &Asked) -> (String, [u8; 32]) {
 }
 
 fn route_of(asked: &Asked) -> String {
-    format!("POST {}", asked.route.path())
+    let route = format!("POST {}", asked.route.path());
+    // Whatever its length, it takes this much of a header.
+    let query = asked.query.as_deref().filter(|query| !query.is_empty());
+    match query.map(Sha256::digest) {
+        Some(hash) => format!("{route}?{}", hex::encode(hash)),
+        None => route,
+    }
 }
