@@ -22,7 +22,7 @@ test *arguments:
 # check format, lints and dependencies
 lint: deny
     {{ env }} cargo fmt --check
-    {{ env }} cargo clippy --locked --all-targets --features failpoints -- -D warnings
+    {{ env }} cargo clippy --locked --all-targets --features failpoints,tempo -- -D warnings
 
 # format the sources
 fmt:

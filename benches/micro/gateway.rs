@@ -146,7 +146,7 @@ async fn open() -> (App, Desk) {
         settler: config.settler,
         settlers: config.settler.address.into_iter().collect(),
         settle_margin: config.payment.settle_margin,
-        confirmations: 1,
+        confirmations: config.chain.confirmations,
     };
     let settlements = Settlements::new(
         &ledger,

@@ -5,6 +5,7 @@ mod yard;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use yard::Outcome;
 use yard::plan::Plan;
@@ -30,6 +31,9 @@ struct Arguments {
     /// Measure each stretch for so many seconds
     #[arg(long)]
     seconds: Option<f64>,
+    /// Let the soak, which makes a million calls, take so many minutes at most
+    #[arg(long, value_name = "MINUTES")]
+    soak_minutes: Option<u64>,
     /// Measure at these numbers of connections
     #[arg(long, value_delimiter = ',', value_name = "N,…")]
     connections: Vec<usize>,
@@ -145,6 +149,9 @@ fn wanted(arguments: &Arguments) -> Wanted {
         ] {
             times.seconds = seconds;
         }
+    }
+    if let Some(minutes) = arguments.soak_minutes {
+        plan.soak.1 = Duration::from_secs(minutes.saturating_mul(60));
     }
     if !arguments.connections.is_empty() {
         plan.saturation.1.clone_from(&arguments.connections);

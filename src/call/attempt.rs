@@ -101,6 +101,7 @@ impl Attempt {
             },
         )?;
         let settle_by = shared.rails.settle_by(&hold);
+        let metered = metered(&shared, authorized.channel.as_ref());
         shared.registry().calls.insert(id, Arc::clone(&running));
         // What is settled beforehand is forwarded when that is done; the rest goes on at once.
         let forwarded = Event::Forwarded { at_ms: now_ms() };
@@ -136,7 +137,6 @@ impl Attempt {
             }
         };
         running.held(id);
-        let metered = metered(&shared, authorized.channel.as_ref());
         let task = Box::new(Task {
             version: credential.version,
             challenge: credential.challenge,
@@ -211,7 +211,7 @@ async fn authorize(
 fn metered(shared: &Shared, paid: Option<&PaidByChannel>) -> Option<Metered> {
     let used = &paid.filter(|paid| paid.used.rule == Rule::Metered)?.used;
     let rail = shared.rails.session().ok()?;
-    Some(rail.metered(used.channel))
+    Some(rail.metered(used.channel, shared.closing.clone()))
 }
 
 /// The call that this very credential bought meanwhile.

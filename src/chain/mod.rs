@@ -21,6 +21,7 @@ mod preflight;
 mod relayer;
 mod rpc;
 pub mod settler;
+mod stream;
 mod transport;
 
 pub use approval::{Approval, ApprovalPreflight, Carried};
@@ -39,3 +40,4 @@ pub use relayer::{
     Settled, Ticket, Unhealthy,
 };
 pub use rpc::{Head, Receipt, Rpc};
+pub use stream::StreamChannel;

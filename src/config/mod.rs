@@ -103,6 +103,12 @@ impl Config {
             &payment.rails,
             &mut mistakes,
         );
+        if !mpp.enabled && payment.rails.iter().any(|rail| !rail.is_x402()) {
+            root.wrong(
+                "mpp.enabled",
+                "must be true: the rails of Tempo are MPP's alone",
+            );
+        }
         let channels = ChannelsConfig::read(root.table("channels"), asset.decimals, &mut mistakes);
         let settler = SettlerConfig::read(root.table("settler"), &mut mistakes);
         let contracts = ContractsConfig::read(root.table("contracts"), &mut mistakes);

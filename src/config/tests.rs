@@ -51,6 +51,37 @@ receipt_key = {{ env = "KEY" }}
 }
 
 #[test]
+fn the_rails_of_tempo_need_their_build_and_mpp_and_an_escrow() {
+    let told = |rails: &str, more: &str| -> Vec<String> {
+        let upstream = "[[upstream]]\nname = \"u\"\nbase_url = \"http://u\"\n[[upstream.model]]\nid = \"m\"\noutput_cap = 9\nprice = { prompt = \"1\", completion = \"1\" }\n";
+        match with_upstreams(&format!("rails = [{rails}]\n{more}{upstream}")) {
+            Err(ConfigError::Mistakes(mistakes)) => {
+                mistakes.into_iter().map(|mistake| mistake.path).collect()
+            }
+            other => {
+                other.expect("a configuration");
+                Vec::new()
+            }
+        }
+    };
+    let none: [&str; 0] = [];
+    let escrow = "[tempo]\nescrow = \"0x1111111111111111111111111111111111111111\"\n";
+    if cfg!(feature = "tempo") {
+        assert_eq!(told("\"tempo-charge\"", ""), none);
+        assert_eq!(told("\"tempo-session\"", escrow), none);
+        assert_eq!(told("\"tempo-session\"", ""), ["tempo.escrow"]);
+        let without = "[mpp]\nenabled = false\n";
+        assert_eq!(told("\"tempo-charge\"", without), ["mpp.enabled"]);
+    } else {
+        assert_eq!(told("\"exact\", \"tempo-charge\"", ""), ["payment.rails"]);
+        assert_eq!(
+            told("\"exact\", \"tempo-session\"", escrow),
+            ["payment.rails"]
+        );
+    }
+}
+
+#[test]
 fn every_template_is_a_whole_upstream_but_for_its_models() {
     let names = [
         "openrouter",

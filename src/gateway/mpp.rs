@@ -76,6 +76,17 @@ impl App {
         response
     }
 
+    /// Adds to a 402 for what buys nothing a challenge that it can be sent anew for.
+    pub(super) fn challenge_session(&self, response: &mut Response, asked: &Asked) {
+        let rails = self.inner.desk.rails();
+        let challenge = rails.session_challenge(&route_of(asked), now_ms() / 1000);
+        let line = challenge.and_then(|challenge| challenge.to_header().ok());
+        if let Some(value) = line.and_then(|line| HeaderValue::try_from(line).ok()) {
+            let name = HeaderName::from_static(WWW_AUTHENTICATE);
+            response.headers_mut().append(name, value);
+        }
+    }
+
     /// The payment in a request's headers, whichever protocol it speaks.
     pub(super) async fn payment(
         &self,
@@ -157,6 +168,15 @@ fn told(credential: &x402::Credential, why: PaymentRefusal) -> PaymentRefusal {
 
 /// What the challenges for a request are bound to: its route, and the hash of its body.
 fn bound(asked: &Asked) -> (String, [u8; 32]) {
+    (route_of(asked), Sha256::digest(&asked.body).into())
+}
+
+fn route_of(asked: &Asked) -> String {
     let route = format!("POST {}", asked.route.path());
-    (route, Sha256::digest(&asked.body).into())
+    // Whatever its length, it takes this much of a header.
+    let query = asked.query.as_deref().filter(|query| !query.is_empty());
+    match query.map(Sha256::digest) {
+        Some(hash) => format!("{route}?{}", hex::encode(hash)),
+        None => route,
+    }
 }

@@ -16,7 +16,7 @@ use crate::protocol::x402::{
 use crate::protocol::{Refusal as PaymentRefusal, channel};
 use crate::router::{Model, forwardable_request_headers};
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -37,7 +37,9 @@ const VIEW_BYTES_MAX: usize = 64 << 10;
 pub(super) fn routes() -> Router<App> {
     Route::ALL.into_iter().fold(Router::new(), |router, route| {
         let call = move |State(app): State<App>, request| call(app, route, request);
-        let probe = move |State(app): State<App>, headers| probe(app, route, headers);
+        let probe = move |State(app): State<App>, RawQuery(query), headers| {
+            probe(app, (route, query), headers)
+        };
         router.route(route.path(), post(call).get(probe))
     })
 }
@@ -48,7 +50,8 @@ async fn call(app: App, route: Route, request: Request) -> Response {
         Ok(body) => body,
         Err(error) => return closing(error.on(route)),
     };
-    let asked = match Asked::read(route, body, &head.headers) {
+    let query = head.uri.query().map(str::to_owned);
+    let asked = match Asked::read((route, query), body, &head.headers) {
         Ok(asked) => asked,
         Err(error) => return error.on(route).into_response(),
     };
@@ -124,6 +127,8 @@ fn quote(app: &App, quoted: &Quoted, asked: &Asked) -> Option<HeaderValue> {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) route: Route,
+    /// What stands behind the path; no call means anything by it.
+    pub(super) query: Option<String>,
     pub(super) body: Bytes,
     pub(super) wish: Wish,
     /// What its caller can pay by, of MPP.
@@ -133,9 +138,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn read(route: Route, body: Bytes, headers: &HeaderMap) -> Result<Self, ApiError> {
+    fn read(
+        (route, query): (Route, Option<String>),
+        body: Bytes,
+        headers: &HeaderMap,
+    ) -> Result<Self, ApiError> {
         Ok(Self {
             route,
+            query,
             body,
             wish: wish(headers)?,
             preferences: preferences(headers),
@@ -147,7 +157,7 @@ impl Asked {
 /// A look at a paid route without a body: the offer of the smallest call of the first model that is
 /// paid for, so that crawlers and wallets see how payment is asked for. With a refund's credential, the
 /// refund (x402 scheme_batch_settlement_evm asks for it by GET on the paid URL).
-async fn probe(app: App, route: Route, headers: HeaderMap) -> Response {
+async fn probe(app: App, (route, query): (Route, Option<String>), headers: HeaderMap) -> Response {
     let prices = app.inner.desk.prices().current();
     let paid = |model: &&Arc<Model>| {
         let mut endpoints = model.endpoints.iter();
@@ -155,7 +165,7 @@ async fn probe(app: App, route: Route, headers: HeaderMap) -> Response {
     };
     let model = prices.models().find(paid).map(|model| model.id.clone());
     let body = smallest(route, model.as_deref()).to_string().into();
-    let asked = match Asked::read(route, body, &headers) {
+    let asked = match Asked::read((route, query), body, &headers) {
         Ok(asked) => asked,
         Err(error) => return error.on(route).into_response(),
     };

@@ -139,10 +139,14 @@ impl App {
         };
         let error = ApiError::new(status, reason.reason(), reason.to_string());
         let error = error.named(reason.problem()).on(asked.route);
-        match again {
+        let mut response = match again {
             Some(seconds) => error.retry_after(seconds).into_response(),
             None => error.into_response(),
+        };
+        if status == StatusCode::PAYMENT_REQUIRED {
+            self.challenge_session(&mut response, asked);
         }
+        response
     }
 
     fn challenge_again(

@@ -3,6 +3,7 @@
 
 use super::authorized::ledger_name;
 use super::channel::config_of;
+use super::tempo::is_session;
 use crate::config::RailKind;
 use crate::ledger::{
     CallState, ChannelState, EntityId, OpenItems, OperationKind, OperationState, Settlement,
@@ -96,8 +97,13 @@ fn withdrawal_needs(state: &WithdrawalState, keys: &Keys) -> Option<Address> {
     other_sender(&state.settlement, keys.payout.unwrap_or_default())
 }
 
-/// A channel names at its opening who alone may claim.
+/// A channel names at its opening who alone may claim; a session's is its payee.
 fn channel_needs(state: &ChannelState, keys: &Keys) -> Option<Address> {
+    if is_session(&state.opening) {
+        let payee = state.opening.receiver.parse().ok()?;
+        let owes = !state.unclaimed().is_zero();
+        return (owes && payee != keys.relayer).then_some(payee);
+    }
     let named = config_of(&state.opening)?.receiver_authorizer;
     let owes = !state.unclaimed().is_zero();
     (owes && named != keys.authorizer).then_some(named)

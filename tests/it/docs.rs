@@ -39,6 +39,30 @@ fn every_rule_of_the_architecture_names_a_test_that_exists() {
 }
 
 #[test]
+fn every_row_of_the_conformance_table_names_a_test_that_exists_or_says_why_not() {
+    let text = read("docs/mpp-conformance.md");
+    let tests = test_names();
+    let mut rows = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+        let (Some(of), Some(held)) = (cells.next(), cells.next()) else {
+            panic!("{line}");
+        };
+        let names = |text: &str| text.contains("`") || text.contains("not applicable");
+        let client = held.starts_with("of a client") || held == "the same" || held == "held by";
+        assert!(names(held) || client, "{of} names no test");
+        rows.insert(of.to_owned());
+    }
+    for name in text.split('`').skip(1).step_by(2) {
+        // What is no test's name is a path, a problem, a flow or a command.
+        let is_test = name.matches('_').count() >= 3;
+        assert!(!is_test || tests.contains(name), "{name} is no test");
+    }
+    // The flows and the vectors of the suite, and the tables' heads.
+    assert_eq!(rows.len(), 34 + 10 + 2, "{rows:?}");
+}
+
+#[test]
 fn links_between_the_documents_lead_to_files() {
     let documents = files(Path::new(ROOT), "md");
     assert!(documents.len() > 5, "only {documents:?} were found");

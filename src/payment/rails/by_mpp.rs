@@ -7,6 +7,7 @@ use crate::payment::mpp::{Method, MppPayment, Takes};
 use crate::protocol::mpp::session::SESSION;
 use crate::protocol::mpp::{evm, tempo};
 use crate::protocol::{Refusal, mpp};
+use sha2::{Digest, Sha256};
 
 impl Rails {
     /// The same offers as MPP makes them: challenges for this very request, alive from now on.
@@ -27,6 +28,17 @@ impl Rails {
         asked
             .map(|(names, request)| mpp.challenge(names, request, price_row, bound, now_s))
             .collect()
+    }
+
+    /// A challenge for what a session does beside paying, which is for no body.
+    pub fn session_challenge(&self, route: &str, now_s: u64) -> Option<mpp::Challenge> {
+        let (names, request) = self.asked(RailKind::TempoSession, Units::ZERO)?;
+        let bound = mpp::Bound {
+            route,
+            body: &Sha256::digest([]).into(),
+        };
+        let mpp = self.inner.mpp.as_ref()?;
+        Some(mpp.challenge(names, request, "", &bound, now_s))
     }
 
     /// The methods that MPP's challenges of such offers would name.

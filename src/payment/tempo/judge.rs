@@ -47,12 +47,15 @@ impl fmt::Debug for Judge {
 impl Judge {
     /// `None` when the chain's URL or the sponsor's key is none; both were checked before.
     pub(super) fn of(config: &Config) -> Option<Self> {
-        let asset = config.asset.address;
-        let mut kit = TempoChargeMethod::new(tempo_provider(config.chain.rpc_url.reveal()).ok()?);
         let sponsor = match &config.tempo.fee_payer_key {
-            Some(key) => Some(key.reveal().parse::<PrivateKeySigner>().ok()?),
+            Some(key) => Some(key.reveal().parse().ok()?),
             None => None,
         };
+        Self::new(config.chain.rpc_url.reveal(), config.asset.address, sponsor)
+    }
+
+    fn new(rpc_url: &str, asset: Address, sponsor: Option<PrivateKeySigner>) -> Option<Self> {
+        let mut kit = TempoChargeMethod::new(tempo_provider(rpc_url).ok()?);
         if let Some(sponsor) = &sponsor {
             kit = kit
                 .with_fee_payer(sponsor.clone())
@@ -209,3 +212,6 @@ fn refused(error: VerificationError, means: &Means) -> AuthorizeFailure {
     };
     AuthorizeFailure::Refused(refused.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ pub struct Issuer {
 /// What a challenge is bound to beside what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound<'a> {
-    /// The HTTP method and the path.
+    /// The HTTP method, the path, and what stands for a query.
     pub route: &'a str,
     /// The SHA-256 of the body.
     pub body: &'a [u8; 32],

@@ -18,11 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
+pub mod v2;
+
 /// The intent's name.
 pub const SESSION: &str = "session";
-
-/// The longest signed transaction that is read, in bytes.
-const TRANSACTION_BYTES_MAX: usize = 8 << 10;
 
 /// The typed data as the contract defines it.
 mod typed {
@@ -262,9 +261,7 @@ pub fn action(credential: &Credential) -> Result<Action, Refused> {
             if fields::text(&object, "type")? != "transaction" {
                 return Err(fields::wrong("type"));
             }
-            let text = fields::text(&object, "transaction")?;
-            let transaction = fields::bytes(&text, TRANSACTION_BYTES_MAX);
-            transaction.ok_or_else(|| fields::wrong("transaction"))
+            tempo::transaction(&object, "transaction")
         };
         let voucher = || -> Result<Voucher, Refusal> {
             Ok(Voucher {
@@ -390,14 +387,16 @@ pub fn receipt_event(receipt: &Receipt) -> Vec<u8> {
     event("payment-receipt", &json!(receipt).to_string())
 }
 
-/// The event of a stream that carries a piece of the answer.
+/// The event of a stream that carries a piece of the answer. A line may end in three ways there; however
+/// a piece's end, they stay lines of this event.
 pub fn message_event(data: &str) -> Vec<u8> {
     event("message", data)
 }
 
 fn event(name: &str, data: &str) -> Vec<u8> {
     let mut text = format!("event: {name}\n");
-    for line in data.split('\n') {
+    let chunks = data.split("\r\n");
+    for line in chunks.flat_map(|chunk| chunk.split(['\r', '\n'])) {
         text.push_str("data: ");
         text.push_str(line);
         text.push('\n');

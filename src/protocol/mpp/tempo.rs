@@ -149,12 +149,7 @@ pub fn means(credential: &Credential) -> Result<Means, Refused> {
     let read = || -> Result<Means, Refusal> {
         let object = Object::of(&credential.payload, &LIMITS).map_err(fields::malformed)?;
         match fields::text(&object, "type")?.as_ref() {
-            "transaction" => {
-                let key = "signature";
-                let text = fields::text(&object, key)?;
-                let transaction = fields::bytes(&text, TRANSACTION_BYTES_MAX);
-                Ok(Means::Pull(transaction.ok_or_else(|| fields::wrong(key))?))
-            }
+            "transaction" => Ok(Means::Pull(transaction(&object, "signature")?)),
             "hash" => {
                 let hash = fields::fixed(&fields::text(&object, "hash")?, 66);
                 Ok(Means::Push(hash.ok_or_else(|| fields::wrong("hash"))?))
@@ -166,6 +161,13 @@ pub fn means(credential: &Credential) -> Result<Means, Refused> {
         Refusal::Malformed(what) => Refused::Payload(what),
         other => Refused::Payload(other.to_string()),
     })
+}
+
+/// The member `key`, a signed transaction.
+pub(super) fn transaction(object: &Object<'_>, key: &str) -> Result<Vec<u8>, Refusal> {
+    let transaction = fields::bytes(&fields::text(object, key)?, TRANSACTION_BYTES_MAX);
+    let transaction = transaction.filter(|bytes| !bytes.is_empty());
+    transaction.ok_or_else(|| fields::wrong(key))
 }
 
 /// Fails when a credential names another payer than this one.

@@ -1,14 +1,22 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     reason = "a test fails by panicking"
 )]
+
+mod captured;
+mod hostile;
+#[cfg(feature = "tempo")]
+mod peer;
+mod session_v2;
 
 use super::evm::Charge;
 use super::*;
 use crate::money::Units;
 use crate::protocol::Network;
-use alloy::primitives::{Address, b256};
+use crate::protocol::signature::Key;
+use alloy::primitives::{Address, B256, U256, b256};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -95,6 +103,23 @@ fn credentials_are_read_as_published() {
         let found = find([vector["wire"].as_str().unwrap()]).unwrap();
         let read = found.map(Credential::read);
         assert!(!matches!(read, Some(Ok(_))), "{}: {read:?}", vector["name"]);
+    }
+}
+
+#[test]
+fn base64url_is_read_and_written_as_published() {
+    let vectors = file(include_str!("../../../tests/data/mpp/base64url.json"));
+    for vector in vectors["good"].as_array().unwrap() {
+        let texts = [&vector[1], &vector[2]].map(|text| text.as_str().unwrap());
+        assert_eq!(request::encode_bytes(texts[0]), texts[1], "{vector}");
+        let read = request::decode_bytes(texts[1]).unwrap();
+        assert_eq!(read, texts[0].as_bytes(), "{vector}");
+    }
+    for vector in vectors["bad"].as_array().unwrap() {
+        let read = request::decode_bytes(vector[1].as_str().unwrap());
+        let text = read.map(String::from_utf8);
+        assert!(!matches!(text, Some(Ok(_))), "{vector}");
+        assert_eq!(request::decode(vector[1].as_str().unwrap()), None);
     }
 }
 

@@ -13,7 +13,7 @@ use groat::protocol::mpp::{Challenge, Credential, Keys};
 use serde_json::{Value, json};
 
 /// A refusal with this problem and a fresh challenge.
-fn refused(answer: &Answer, problem: &str, what: &str) {
+pub(super) fn refused(answer: &Answer, problem: &str, what: &str) {
     assert_eq!(answer.status, 402, "{what}: {}", answer.body);
     let kind = format!("https://paymentauth.org/problems/{problem}");
     assert_eq!(answer.json()["type"], kind, "{what}: {}", answer.body);

@@ -1,6 +1,7 @@
 //! MPP beside x402: one 402 for both, one settlement, one charge.
 
 mod clients;
+mod conformance;
 mod copies;
 mod discovery;
 mod flows;

@@ -1,9 +1,11 @@
 //! `tempo/charge`: one transfer a call, by the published clients, its gas paid by them or by us.
 
 use super::stack::{Client, Tempo};
-use crate::harness::total;
+use crate::harness::{PATIENCE, chat, tool, total};
 use alloy::primitives::U256;
 use serde_json::Value;
+use std::process::Stdio;
+use tokio::process::Command;
 
 const CHARGE: &str = "\"tempo-charge\"";
 
@@ -17,11 +19,15 @@ fn paid(receipt: &Value) -> (u64, u64) {
     (units("held"), units("charged"))
 }
 
-/// Which client pays, in which mode, with what in its environment.
-type Paid<'c> = (Client, &'c str, &'c [(&'c str, &'c str)]);
+/// A client, its mode, and more of its environment.
+type Call = (
+    Client,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
 
 /// Every client pays, whole and streamed; answers what was held and charged in all.
-async fn all_pay(tempo: &Tempo, calls: &[Paid<'_>]) -> (u64, u64) {
+async fn all_pay(tempo: &Tempo, calls: &[Call]) -> (u64, u64) {
     let mut sums = (0, 0);
     for (client, mode, environment) in calls {
         let arguments: Vec<&str> = match client {
@@ -54,9 +60,9 @@ async fn published_clients_pay_by_one_transfer_and_its_change_is_credit() {
     let tempo = Tempo::with(CHARGE, "").await;
     let payee = tempo.chain.pay_to_key.address();
     let before = tempo.chain.balance_of(payee).await.expect("a balance");
-    let push: &[(&str, &str)] = &[("MODE", "push")];
-    let calls = [
-        (Client::MppRs, "whole", &[][..]),
+    let push: &[_] = &[("MODE", "push")];
+    let calls: [Call; 6] = [
+        (Client::MppRs, "whole", &[]),
         (Client::MppRs, "stream", &[]),
         (Client::Mppx, "whole", &[]),
         (Client::Mppx, "stream", push),
@@ -93,8 +99,8 @@ async fn gas_is_paid_for_where_the_operator_wants_that() {
     given.expect("money for gas");
     let payer = tempo.chain.payer_key.address();
     let before = tempo.chain.balance_of(payer).await.expect("a balance");
-    let calls = [
-        (Client::MppRs, "whole", &[][..]),
+    let calls: [Call; 3] = [
+        (Client::MppRs, "whole", &[]),
         (Client::Mppx, "stream", &[]),
         (Client::Pympp, "whole", &[]),
     ];
@@ -104,4 +110,41 @@ async fn gas_is_paid_for_where_the_operator_wants_that() {
     let left = tempo.chain.balance_of(sponsor.address()).await;
     assert!(left.expect("a balance") < funds, "we do");
     tempo.reconcile().await;
+}
+
+/// mppx's own command.
+async fn mppx(tempo: &Tempo, arguments: &[&str]) -> (bool, String) {
+    let key = format!("{:#x}", tempo.chain.payer_key.to_bytes());
+    let ran = Command::new("node")
+        .arg(tool("GROAT_MPP_CLIENT", "--clients").join(".bin/mppx"))
+        .args(arguments)
+        .env("MPPX_PRIVATE_KEY", key)
+        .env("MPPX_RPC_URL", &tempo.chain.rpc_url)
+        .env("NO_UPDATE_NOTIFIER", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let ran = tokio::time::timeout(PATIENCE * 2, ran).await;
+    let ran = ran.expect("mppx ends").expect("mppx starts");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    (ran.status.success(), said)
+}
+
+#[tokio::test]
+async fn the_command_of_mppx_pays_on_tempo_and_finds_nothing_wrong() {
+    let tempo = Tempo::with(CHARGE, "").await;
+    let url = format!("{}/v1/chat/completions", tempo.url);
+    let body = chat("m", "What is a groat?", false);
+    let (paid, said) = mppx(&tempo, &[&url, "--json-body", &body, "--silent"]).await;
+    assert!(paid && said.contains("receipt"), "{said}");
+    assert_eq!(tempo.reconcile().await["calls"], 1);
+    let (_, said) = mppx(&tempo, &["validate", &tempo.url, "-j", "-y"]).await;
+    let report: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+    // It pays itself only with money of a public faucet, which is not here.
+    assert_eq!(report["summary"]["failed"], 1, "{said}");
+    assert!(
+        said.contains("Failed to create and fund testnet wallet"),
+        "{said}"
+    );
+    assert!(report["summary"]["passed"].as_u64() > Some(10), "{said}");
 }

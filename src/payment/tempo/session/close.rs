@@ -117,7 +117,7 @@ impl SessionRail {
         if state.running > 0 {
             return Err(Refusal::from(Refused::ChannelBusy).into());
         }
-        let state = self.observe(&state).await?;
+        let state = self.observe(channel).await?;
         if has_ended(&state) {
             return Err(Refusal::from(Refused::ChannelClosed).into());
         }
@@ -171,7 +171,7 @@ impl SessionRail {
         let job = stored.job(operation.id);
         let done = self.inner.operations.run(operation, job).await?;
         if done.settlement.is_confirmed() {
-            self.observe_paid(state, best.max_claimable).await?;
+            self.observe(channel).await?;
         }
         Ok(done)
     }

@@ -6,13 +6,19 @@ use crate::ledger::{ChannelId, ChannelState};
 use crate::money::Units;
 use crate::payment::channel::Working;
 use crate::protocol::mpp::session::Account;
+use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a payer is still waited for when the gateway stops.
+const PATIENCE_AT_STOP: Duration = Duration::from_secs(5);
 
 /// A call's channel, while it is metered.
 #[derive(Debug, Clone)]
 pub struct Metered {
     rail: SessionRail,
     channel: ChannelId,
+    closing: CancellationToken,
 }
 
 /// A channel that has been signed for all that it was charged and will be by a bill; until this is
@@ -27,11 +33,12 @@ pub struct SettledUp {
 }
 
 impl SessionRail {
-    /// A call's channel.
-    pub fn metered(&self, channel: ChannelId) -> Metered {
+    /// A call's channel; once `closing` is cancelled no payer is waited for long.
+    pub fn metered(&self, channel: ChannelId, closing: CancellationToken) -> Metered {
         Metered {
             rail: self.clone(),
             channel,
+            closing,
         }
     }
 }
@@ -65,8 +72,8 @@ impl Metered {
     }
 
     async fn signed_for(&self, required: Units, tell: impl Fn(Vec<u8>)) -> bool {
-        let ends = Instant::now() + self.rail.inner.patience;
-        let mut told = false;
+        let mut ends = Instant::now() + self.rail.inner.patience;
+        let (mut told, mut closing) = (false, false);
         loop {
             let came = self.rail.inner.signed.notified();
             tokio::pin!(came);
@@ -81,8 +88,13 @@ impl Metered {
             if !std::mem::replace(&mut told, true) {
                 tell(account.need_voucher(required));
             }
-            if tokio::time::timeout_at(ends, came).await.is_err() {
-                return false;
+            tokio::select! {
+                () = came => {}
+                () = tokio::time::sleep_until(ends) => return false,
+                () = self.closing.cancelled(), if !closing => {
+                    closing = true;
+                    ends = ends.min(Instant::now() + PATIENCE_AT_STOP);
+                }
             }
         }
     }

@@ -20,9 +20,7 @@ pub(super) use open::Read;
 use close::has_ended;
 
 use super::judge::Judge;
-use crate::chain::audit::session_flows;
-use crate::chain::bindings::IStreamChannel;
-use crate::chain::{ChainError, Rpc};
+use crate::chain::{ChainError, Head, Rpc, StreamChannel};
 use crate::clock::now_ms;
 use crate::config::{Config, RailKind};
 use crate::ledger::{
@@ -41,12 +39,11 @@ use crate::protocol::mpp::{self, Refused, tempo};
 use crate::protocol::x402::Requirements;
 use crate::protocol::{Network, Refusal};
 use alloy::primitives::{Address, B256};
-use alloy::sol_types::SolCall;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// What an offer of it is called within; x402 has no such scheme.
 const SCHEME: &str = "tempo/session";
@@ -82,6 +79,8 @@ struct Inner {
     suggested_deposit: Units,
     patience: Duration,
     gate: Gate,
+    /// Held while an answer of the chain is compared with what is known and written down.
+    observing: Mutex<()>,
     /// A voucher has come, on whatever channel.
     signed: Notify,
 }
@@ -128,6 +127,7 @@ impl SessionRail {
                 suggested_deposit: config.tempo.suggested_deposit,
                 patience: config.tempo.voucher_patience,
                 gate: Gate::default(),
+                observing: Mutex::default(),
                 signed: Notify::new(),
             }),
         })
@@ -340,73 +340,65 @@ impl SessionRail {
         let fresh = u64::try_from(FRESH.as_millis()).unwrap_or(u64::MAX);
         match now_ms().saturating_sub(state.on_chain.at_ms) < fresh {
             true => Ok(state),
-            false => self.observe(&state).await,
+            false => self.observe(state.opening.channel).await,
         }
     }
 
     /// Writes down what the chain says of a channel.
-    async fn observe(&self, state: &ChannelState) -> Result<ChannelState, Unread> {
-        self.observe_paid(state, state.on_chain.total_claimed).await
+    async fn observe(&self, channel: ChannelId) -> Result<ChannelState, Unread> {
+        let ledger = &self.inner.ledger;
+        let _one_at_a_time = self.inner.observing.lock().await;
+        let state = ledger.channel(&channel).await?.ok_or(Unread::Record)?;
+        let (head, read) = self.read_channel(channel).await?;
+        if head.number() < state.on_chain.block {
+            return Ok(state);
+        }
+        let mut paid = state.on_chain.total_claimed;
+        if read.finalized {
+            // The contract has forgotten how much that was.
+            let (rpc, escrow) = (&self.inner.rpc, self.inner.escrow);
+            let id = B256::from(*channel.as_bytes());
+            let ended = rpc.stream_ended(escrow, id, state.on_chain.block).await?;
+            paid = paid.max(Units::from_atomic(ended.unwrap_or_default()));
+        }
+        let seen = on_chain(&read, paid, &head);
+        Ok(ledger.observe_channel(channel, seen).await?)
     }
 
-    /// The same, of one out of which so much was paid at least.
-    async fn observe_paid(
+    async fn read_channel(&self, channel: ChannelId) -> Result<(Head, StreamChannel), Unread> {
+        let (head, read) = self.read_channels(&[channel]).await?;
+        let one = read.into_iter().next().ok_or(Unread::Record)?;
+        Ok((head, one))
+    }
+
+    async fn read_channels(
         &self,
-        state: &ChannelState,
-        paid: Units,
-    ) -> Result<ChannelState, Unread> {
-        let channel = state.opening.channel;
-        let mut seen = self.on_chain(channel, paid).await?;
-        // A contract forgets what has ended: what that paid, whoever ended it, its events say.
-        if seen.balance <= seen.total_claimed && !has_ended(state) {
-            let paid = paid.max(self.paid_at_end(state).await?);
-            (seen.balance, seen.total_claimed) = (paid, paid);
-        }
-        if seen.block < state.on_chain.block {
-            return Ok(state.clone());
-        }
-        Ok(self.inner.ledger.observe_channel(channel, seen).await?)
-    }
-
-    /// What a channel paid by its end, in the blocks since it was seen last.
-    async fn paid_at_end(&self, state: &ChannelState) -> Result<Units, Unread> {
-        let channel = B256::from(*state.opening.channel.as_bytes());
+        channels: &[ChannelId],
+    ) -> Result<(Head, Vec<StreamChannel>), Unread> {
+        let ids: Vec<B256> = channels
+            .iter()
+            .map(|id| B256::from(*id.as_bytes()))
+            .collect();
         let (rpc, escrow) = (&self.inner.rpc, self.inner.escrow);
-        let blocks = (state.on_chain.block, u64::MAX);
-        let flows = session_flows(rpc, escrow, &[channel], blocks).await?;
-        let claimed = u128::try_from(flows.now(&channel).claimed);
-        claimed.map(Units::from_atomic).map_err(|_| Unread::Record)
+        Ok(rpc.stream_channels(escrow, &ids).await?)
     }
+}
 
-    async fn on_chain(&self, channel: ChannelId, paid: Units) -> Result<ChannelOnChain, Unread> {
-        // The block first: what is read of the channel is of that one or a later.
-        let head = self.inner.rpc.latest_block().await?;
-        let call = IStreamChannel::getChannelCall {
-            channelId: B256::from(*channel.as_bytes()),
-        };
-        let answer = self
-            .inner
-            .rpc
-            .call(self.inner.escrow, &call.abi_encode().into())
-            .await?;
-        let read = IStreamChannel::getChannelCall::abi_decode_returns(&answer);
-        let read = read.map_err(|_| Unread::Record)?;
-        let deposit = Units::from_atomic(read.deposit);
-        let settled = paid.max(Units::from_atomic(read.settled));
-        let left = deposit.minus(settled).unwrap_or_default();
-        let withdrawal =
-            (read.closeRequestedAt != 0 && !read.finalized).then(|| PendingWithdrawal {
-                amount: left,
-                finalize_after_s: read.closeRequestedAt.saturating_add(GRACE_SECONDS),
-            });
-        Ok(ChannelOnChain {
-            balance: if read.finalized { settled } else { deposit },
-            total_claimed: settled,
-            refund_nonce: 0,
-            withdrawal,
-            block: head.number(),
-            at_ms: now_ms(),
-        })
+/// The chain's word in the ledger's form, of a channel out of which so much was paid at least.
+fn on_chain(read: &StreamChannel, paid: Units, head: &Head) -> ChannelOnChain {
+    let deposit = Units::from_atomic(read.deposit);
+    let settled = paid.max(Units::from_atomic(read.settled));
+    let asked = read.close_requested_at_s != 0 && !read.finalized;
+    ChannelOnChain {
+        balance: if read.finalized { settled } else { deposit },
+        total_claimed: settled,
+        refund_nonce: 0,
+        withdrawal: asked.then(|| PendingWithdrawal {
+            amount: deposit.minus(settled).unwrap_or_default(),
+            finalize_after_s: read.close_requested_at_s.saturating_add(GRACE_SECONDS),
+        }),
+        block: head.number(),
+        at_ms: now_ms(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Channels are filled by transactions that their payers signed whole: read before they are sent, wanted
 //! in the ledger before that, and taken into the books when the chain has them.
 
-use super::{PAUSE, READS, SessionRail, Unread, channel_id};
+use super::{PAUSE, READS, SessionRail, Unread, channel_id, on_chain};
 use crate::chain::bindings::{IEip3009Token, IStreamChannel};
 use crate::chain::{ChainError, Expect, ExpectedLog, Handed, Receipt};
 use crate::clock::now_ms;
@@ -111,7 +111,8 @@ impl SessionRail {
             at_ms: now_ms(),
         };
         for _ in 0..READS {
-            let seen = self.on_chain(channel, Units::ZERO).await?;
+            let (head, read) = self.read_channel(channel).await?;
+            let seen = on_chain(&read, Units::ZERO, &head);
             if !seen.balance.is_zero() {
                 let ledger = &self.inner.ledger;
                 let opened = ledger.open_channel(opening, seen, Units::ZERO).await;
@@ -143,7 +144,7 @@ impl SessionRail {
         let event = IStreamChannel::TopUp::SIGNATURE_HASH;
         let block = self.fill(&read, (channel, additional), event).await?;
         for _ in 0..READS {
-            let after = self.observe(state).await?;
+            let after = self.observe(state.opening.channel).await?;
             if after.on_chain.block >= block {
                 return Ok((after, read.transaction));
             }

@@ -3,9 +3,9 @@
 
 use super::close::{StoredClose, has_ended};
 use super::open::StoredDeposit;
-use super::{SessionRail, Unread};
+use super::{SessionRail, Unread, on_chain};
 use crate::clock::now_ms;
-use crate::ledger::{ChannelId, ChannelState, OperationKind, OperationState};
+use crate::ledger::{ChannelId, ChannelOnChain, ChannelState, OperationKind, OperationState};
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -67,7 +67,7 @@ impl SessionRail {
                         tracing::error!(%error, "a close's outcome is not known");
                     }
                     for channel in channels {
-                        if let Err(error) = rail.look_at(channel).await {
+                        if let Err(error) = rail.observe(channel).await {
                             tracing::warn!(%error, "a channel that was closed cannot be read");
                         }
                     }
@@ -78,20 +78,27 @@ impl SessionRail {
         }
     }
 
-    async fn look_at(&self, channel: ChannelId) -> Result<(), Unread> {
-        match self.inner.ledger.channel(&channel).await? {
-            Some(state) => self.observe(&state).await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// Reads all channels that hold money, and closes those whose payers ask for it.
+    /// Reads all channels that hold money, writes down what is new of them, and closes those whose payers
+    /// ask for it.
     async fn round(&self) -> Result<(), Unread> {
-        for state in self.inner.ledger.channels().await? {
-            if has_ended(&state) || !self.keeps(&state) {
-                continue;
-            }
-            let state = self.observe(&state).await?;
+        let mut states = self.inner.ledger.channels().await?;
+        states.retain(|state| !has_ended(state) && self.keeps(state));
+        if states.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<ChannelId> = states.iter().map(|state| state.opening.channel).collect();
+        let (head, read) = self.read_channels(&ids).await?;
+        for (state, read) in states.iter().zip(&read) {
+            let seen = on_chain(read, state.on_chain.total_claimed, &head);
+            let same = ChannelOnChain {
+                block: state.on_chain.block,
+                at_ms: state.on_chain.at_ms,
+                ..seen
+            } == state.on_chain;
+            let state = match same {
+                true => state.clone(),
+                false => self.observe(state.opening.channel).await?,
+            };
             if state.on_chain.withdrawal.is_some() {
                 self.meet(&state).await?;
             }
