@@ -40,6 +40,14 @@ impl App {
             Refusal::SettlementFailed { .. } if by_mpp => {
                 ApiError::new(StatusCode::FORBIDDEN, name(refusal), NOT_SETTLED)
             }
+            Refusal::Payment(PaymentRefusal::Mpp(reason @ Refused::ChannelBusy))
+            | Refusal::Channel {
+                reason: PaymentRefusal::Mpp(reason @ Refused::ChannelBusy),
+                ..
+            } => {
+                let error = ApiError::new(StatusCode::CONFLICT, name(refusal), reason.to_string());
+                error.named(reason.problem()).retry_after("1")
+            }
             Refusal::Payment(reason) => return self.challenge_again(reason, asked, None),
             Refusal::Channel { reason, state } => {
                 return self.challenge_again(reason, asked, Some(state));
@@ -129,20 +137,17 @@ impl App {
         let (Refusal::Payment(reason) | Refusal::Channel { reason, .. }) = refusal else {
             return self.refused(refusal, Some(asked));
         };
-        self.inner.metrics.refused(name(refusal));
-        let (status, again) = match reason {
-            PaymentRefusal::Mpp(Refused::ChannelClosed | Refused::NoChannel) => {
-                (StatusCode::GONE, None)
+        let status = match reason {
+            PaymentRefusal::Mpp(Refused::ChannelClosed | Refused::ChannelBusy) => {
+                return self.refused(refusal, Some(asked));
             }
-            PaymentRefusal::Mpp(Refused::ChannelBusy) => (StatusCode::CONFLICT, Some("1")),
-            _ => (StatusCode::PAYMENT_REQUIRED, None),
+            PaymentRefusal::Mpp(Refused::NoChannel) => StatusCode::GONE,
+            _ => StatusCode::PAYMENT_REQUIRED,
         };
+        self.inner.metrics.refused(name(refusal));
         let error = ApiError::new(status, reason.reason(), reason.to_string());
         let error = error.named(reason.problem()).on(asked.route);
-        let mut response = match again {
-            Some(seconds) => error.retry_after(seconds).into_response(),
-            None => error.into_response(),
-        };
+        let mut response = error.into_response();
         if status == StatusCode::PAYMENT_REQUIRED {
             self.challenge_session(&mut response, asked);
         }

@@ -99,6 +99,9 @@ impl From<AmountError> for Unfit {
     }
 }
 
+/// How many metered calls run on one channel at once: what they deliver is signed for a little later.
+const METERED_RUNNING_MAX: u32 = 16;
+
 /// Whether a voucher of `max_claimable` buys a call whose offer says `amount` and that can cost
 /// `cost_max`. The offer's amount is at least `cost_max`; under [`Rule::Late`] it should be twice
 /// that, so that a client one dear call behind is still taken, and more for calls side by side.
@@ -135,6 +138,9 @@ pub fn accept(
         return Err(Unfit::Busy);
     }
     if rule == Rule::Metered {
+        if account.running >= METERED_RUNNING_MAX {
+            return Err(Unfit::Busy);
+        }
         let all = account.charged.plus(account.reserved)?.plus(cost_max)?;
         let covered = all <= account.balance;
         return covered

@@ -104,7 +104,8 @@ impl From<Unread> for AuthorizeFailure {
 }
 
 impl SessionRail {
-    /// `None` where it is not offered.
+    /// `None` where there is no escrow to keep channels. Where it is not offered any more, channels are
+    /// looked after all the same.
     pub(in crate::payment) fn of(
         config: &Config,
         rpc: &Rpc,
@@ -112,9 +113,8 @@ impl SessionRail {
         ledger: &Ledger,
         operations: &Operations,
     ) -> Option<Self> {
-        let offered = config.payment.rails.contains(&RailKind::TempoSession);
-        let judge = offered.then(|| Judge::of(config)).flatten()?;
         let escrow = config.tempo.escrow?;
+        let judge = Judge::of(config)?;
         Some(Self {
             inner: Arc::new(Inner {
                 rpc: rpc.clone(),

@@ -426,3 +426,58 @@ fn every_refusal_has_the_sdks_reason() {
         assert_eq!(Refusal::from(refused.clone()).reason(), refused.reason());
     }
 }
+
+#[test]
+fn a_metered_call_is_taken_while_the_balance_covers_it_and_what_was_spent_is_signed_for() {
+    let units = Units::from_atomic;
+    let account = Account {
+        balance: units(100),
+        charged: units(30),
+        reserved: units(20),
+        signed_max: Some(units(31)),
+        running: 1,
+        ..Account::default()
+    };
+    let take = |account: &Account, voucher: u128, cost: u128| {
+        let taken = accept(
+            account,
+            units(voucher),
+            Units::ZERO,
+            units(cost),
+            Rule::Metered,
+        );
+        taken.map(|_| ())
+    };
+    assert_eq!(
+        take(&account, 32, 50),
+        Ok(()),
+        "the ceiling is reserved, not signed for"
+    );
+    assert_eq!(take(&account, 32, 51), Err(Unfit::ExceedsBalance));
+    assert_eq!(
+        take(&account, 29, 10),
+        Ok(()),
+        "an earlier voucher is the better one"
+    );
+    assert_eq!(take(&account, 101, 10), Err(Unfit::ExceedsBalance));
+    let owing = Account {
+        charged: units(40),
+        ..account
+    };
+    assert_eq!(
+        take(&owing, 40, 10),
+        Err(Unfit::Mismatch),
+        "the last bill is unsigned"
+    );
+    assert_eq!(take(&owing, 41, 10), Ok(()));
+    let full = Account {
+        running: 16,
+        ..account
+    };
+    assert_eq!(take(&full, 32, 10), Err(Unfit::Busy));
+    let left = Account {
+        balance: Units::ZERO,
+        ..account
+    };
+    assert_eq!(take(&left, 32, 10), Err(Unfit::NotFound));
+}
