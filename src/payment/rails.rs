@@ -1,6 +1,7 @@
 //! The rails of one gateway: a credential is of one of them, and that one judges it.
 
 mod by_mpp;
+mod standing;
 mod told;
 
 use super::approval::Sponsoring;
@@ -17,9 +18,7 @@ use super::tempo::{ChargeRail, SessionRail};
 use crate::chain::Rpc;
 use crate::clock::now_ms;
 use crate::config::{AssetConfig, Config, RailKind};
-use crate::ledger::{
-    CallState, CreditKey, Hold, Ledger, OperationState, ReplayKey, RequestHash, SettleWhen,
-};
+use crate::ledger::{CallState, Hold, Ledger, OperationState, ReplayKey, RequestHash, SettleWhen};
 use crate::money::Units;
 use crate::protocol::eip3009::Proof;
 use crate::protocol::mpp::session::Action;
@@ -431,44 +430,6 @@ impl Rails {
     /// is not offered any more.
     pub fn channels(&self) -> &ChannelRail {
         &self.inner.channel
-    }
-
-    /// Has a payment authorized that is settled when the operator wants it; of a payer who left a call
-    /// unpaid, only beforehand.
-    async fn within_standing<F: Future<Output = Result<Authorized, AuthorizeFailure>>>(
-        &self,
-        payer: Address,
-        wanted: SettleWhen,
-        can_prepay: bool,
-        authorize: impl Fn(SettleWhen) -> F,
-    ) -> Result<Authorized, AuthorizeFailure> {
-        if wanted != SettleWhen::After {
-            return authorize(wanted).await;
-        }
-        if !self.left_unpaid(payer).await? {
-            let authorized = authorize(SettleWhen::After).await?;
-            // The room that was counted may be that of a call left unpaid since that look.
-            let afterwards = authorized.settle_when == SettleWhen::After;
-            if !afterwards || !self.left_unpaid(payer).await? {
-                return Ok(authorized);
-            }
-        }
-        match can_prepay {
-            true => authorize(SettleWhen::Before).await,
-            false => Err(AuthorizeFailure::Refused(Refusal::PrepaidOnly)),
-        }
-    }
-
-    /// Whether a settlement of this payer failed after its call was answered.
-    async fn left_unpaid(&self, payer: Address) -> Result<bool, AuthorizeFailure> {
-        let payee = &self.inner.payee;
-        let (payer, asset) = (format!("{payer:#x}"), format!("{:#x}", payee.asset.address));
-        let key = CreditKey::of(&payer, &payee.network.to_string(), &asset)
-            .map_err(|_| AuthorizeFailure::Unknown)?;
-        let standing = self.inner.ledger.standing(&key).await;
-        standing
-            .map(|standing| standing.unpaid_calls > 0)
-            .map_err(|_| AuthorizeFailure::Unknown)
     }
 
     fn offer(&self, kind: RailKind, amount: Units, price_row: &str) -> Option<Requirements> {
