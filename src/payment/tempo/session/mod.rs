@@ -41,6 +41,7 @@ use crate::protocol::{Network, Refusal};
 use alloy::primitives::{Address, B256};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
@@ -81,6 +82,8 @@ struct Inner {
     gate: Gate,
     /// Held while an answer of the chain is compared with what is known and written down.
     observing: Mutex<()>,
+    /// Channels that hold anything.
+    live: std::sync::Mutex<BTreeSet<ChannelId>>,
     /// A voucher has come, on whatever channel.
     signed: Notify,
 }
@@ -128,6 +131,7 @@ impl SessionRail {
                 patience: config.tempo.voucher_patience,
                 gate: Gate::default(),
                 observing: Mutex::default(),
+                live: std::sync::Mutex::default(),
                 signed: Notify::new(),
             }),
         })
@@ -362,7 +366,9 @@ impl SessionRail {
             paid = paid.max(Units::from_atomic(ended.unwrap_or_default()));
         }
         let seen = on_chain(&read, paid, &head);
-        Ok(ledger.observe_channel(channel, seen).await?)
+        let observed = ledger.observe_channel(channel, seen).await?;
+        self.look_for(&observed);
+        Ok(observed)
     }
 
     async fn read_channel(&self, channel: ChannelId) -> Result<(Head, StreamChannel), Unread> {

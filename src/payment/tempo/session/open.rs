@@ -116,7 +116,9 @@ impl SessionRail {
             if !seen.balance.is_zero() {
                 let ledger = &self.inner.ledger;
                 let opened = ledger.open_channel(opening, seen, Units::ZERO).await;
-                return Ok(opened.map_err(Unread::from)?);
+                let opened = opened.map_err(Unread::from)?;
+                self.look_for(&opened);
+                return Ok(opened);
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -6,6 +6,7 @@ use super::open::StoredDeposit;
 use super::{SessionRail, Unread, on_chain};
 use crate::clock::now_ms;
 use crate::ledger::{ChannelId, ChannelOnChain, ChannelState, OperationKind, OperationState};
+use std::sync::PoisonError;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -21,10 +22,12 @@ impl SessionRail {
             for state in open {
                 rail.resume(state);
             }
+            let mut begun = false;
             let mut ticks = tokio::time::interval(every);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
+                begun = begun || rail.begin().await;
                 if let Err(error) = rail.round().await {
                     tracing::warn!(%error, "sessions could not be looked after; trying again");
                 }
@@ -78,15 +81,51 @@ impl SessionRail {
         }
     }
 
+    /// Takes up the channels of earlier lives of the process; false when they cannot be read yet.
+    async fn begin(&self) -> bool {
+        match self.inner.ledger.channels().await {
+            Ok(states) => {
+                let own = states.iter().filter(|state| self.keeps(state));
+                own.for_each(|state| self.look_for(state));
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Has a channel looked at while it holds anything.
+    pub(super) fn look_for(&self, state: &ChannelState) {
+        let channel = state.opening.channel;
+        let mut live = self
+            .inner
+            .live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match has_ended(state) {
+            true => live.remove(&channel),
+            false => live.insert(channel),
+        };
+    }
+
     /// Reads all channels that hold money, writes down what is new of them, and closes those whose payers
     /// ask for it.
     async fn round(&self) -> Result<(), Unread> {
-        let mut states = self.inner.ledger.channels().await?;
-        states.retain(|state| !has_ended(state) && self.keeps(state));
-        if states.is_empty() {
+        let ids: Vec<ChannelId> = {
+            let live = self
+                .inner
+                .live
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            live.iter().copied().collect()
+        };
+        if ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<ChannelId> = states.iter().map(|state| state.opening.channel).collect();
+        let mut states = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let state = self.inner.ledger.channel(id).await?;
+            states.push(state.ok_or(Unread::Record)?);
+        }
         let (head, read) = self.read_channels(&ids).await?;
         for (state, read) in states.iter().zip(&read) {
             let seen = on_chain(read, state.on_chain.total_claimed, &head);
