@@ -33,7 +33,7 @@ pub struct Refunded {
 }
 
 impl ChannelRail {
-    /// Refunds a channel as its payer asks, with a voucher that passed [`Self::check_signer`], and
+    /// Refunds a channel as its payer asks, with a voucher that passed `check_signer`, and
     /// waits for it. It goes on when the asker leaves.
     pub async fn refund(
         &self,
