@@ -199,7 +199,7 @@ async fn a_conversation_costs_least_where_its_cache_is_kept_warm() {
     let play = Play {
         model: "shared",
         endpoints: SIMULATED.map(|(name, ..)| name).to_vec(),
-        agents: 12,
+        agents: 34,
         turns: 15,
         instructions: 160,
         result: 12,
