@@ -29,14 +29,7 @@ async fn a_close_waits_for_no_call_and_comes_once_from_its_payer_alone() {
     let theirs = hand.manage(&forged.voucher("close", spent)).await;
     refused(&theirs, 402, "verification-failed", "another key");
 
-    let body = crate::harness::chat("slow", "two", true);
-    let challenge = hand.asked("session", &body).await;
-    let credential = hand.credential(challenge, &channel.voucher("voucher", spent + 1));
-    let mut stream = hand
-        .begun(hand.post(&body), &credential)
-        .await
-        .expect("a stream");
-    stream.next().await.expect("an event");
+    let (_open, body, credential) = hand.under_way(&channel, spent + 1).await;
     let early = hand.manage(&channel.voucher("close", spent)).await;
     refused(&early, 409, "verification-failed", "a call runs");
     let rest = hand.streamed(&channel, &body, &credential).await;
@@ -110,14 +103,7 @@ async fn a_stream_that_runs_while_its_payer_asks_for_its_money_is_paid_to_its_en
     let hand = Hand::of(&tempo);
     let (channel, first) = hand.opened(&session_body("one"), DEPOSIT).await;
     let spent = bill(&first);
-    let body = crate::harness::chat("slow", "two", true);
-    let challenge = hand.asked("session", &body).await;
-    let credential = hand.credential(challenge, &channel.voucher("voucher", spent + 1));
-    let mut stream = hand
-        .begun(hand.post(&body), &credential)
-        .await
-        .expect("a stream");
-    stream.next().await.expect("an event");
+    let (_open, body, credential) = hand.under_way(&channel, spent + 1).await;
     let call = requestCloseCall {
         channelId: channel.id,
     };

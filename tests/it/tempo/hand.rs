@@ -263,6 +263,22 @@ impl Hand {
         (channel, answer)
     }
 
+    /// A stream of the model `slow` after its first event, with its body and the credential that began it: a
+    /// voucher over so much.
+    pub(super) async fn under_way(
+        &self,
+        channel: &Channel,
+        cumulative: u64,
+    ) -> (Stream, String, String) {
+        let body = crate::harness::chat("slow", "two", true);
+        let challenge = self.asked("session", &body).await;
+        let credential = self.credential(challenge, &channel.voucher("voucher", cumulative));
+        let begun = self.begun(self.post(&body), &credential).await;
+        let mut stream = begun.expect("a stream");
+        stream.next().await.expect("an event");
+        (stream, body, credential)
+    }
+
     /// Asks by a voucher over so much, and pays the stream for as long as it asks.
     pub(super) async fn call(&self, channel: &Channel, body: &str, cumulative: u64) -> Answer {
         let challenge = self.asked("session", body).await;

@@ -105,14 +105,7 @@ async fn rule_7_a_payer_that_leaves_in_the_middle_owes_what_was_delivered() {
     let hand = Hand::of(&tempo);
     let (channel, first) = hand.opened(&session_body("one"), DEPOSIT).await;
     let spent = bill(&first);
-    let body = crate::harness::chat("slow", "two", true);
-    let challenge = hand.asked("session", &body).await;
-    let credential = hand.credential(challenge, &channel.voucher("voucher", spent + 1));
-    let mut stream = hand
-        .begun(hand.post(&body), &credential)
-        .await
-        .expect("a stream");
-    stream.next().await.expect("an event");
+    let (stream, body, credential) = hand.under_way(&channel, spent + 1).await;
     drop(stream);
     // It ends by itself; whoever comes back gets the same.
     let answer = hand.streamed(&channel, &body, &credential).await;
