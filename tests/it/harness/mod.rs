@@ -1,5 +1,6 @@
 //! What the tests stand on: a chain, a scripted provider, the built gateway, and a payer.
 
+mod books;
 mod dev;
 mod forge;
 mod gateway;
@@ -7,6 +8,7 @@ mod payer;
 mod stack;
 mod tool;
 
+pub(crate) use books::reconciled;
 pub(crate) use dev::{Dev, descendants, ended, gone, groat, http, printed};
 pub(crate) use forge::{encoded, payload, total};
 pub(crate) use gateway::Gateway;

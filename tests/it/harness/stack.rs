@@ -5,10 +5,8 @@ use groat::protocol::signature::Key;
 use groat::sim::{SimConfig, SimStats};
 use serde_json::Value;
 use std::net::TcpListener;
-use std::process::Command;
 use tokio::task::JoinHandle;
 
-/// The usual price row.
 /// The usual price row.
 pub(crate) const PRICE: &str = r#"prompt = "0.28", completion = "0.40", cache_read = "0.028", cache_write_5m = "0.35", cache_write_1h = "0.56""#;
 
@@ -144,46 +142,13 @@ impl Stack {
 
     /// The ledger's report of a running gateway.
     pub(crate) async fn report(&self) -> Value {
-        let url = format!("{}/admin/ledger/verify", self.payer.url);
-        let answer = self
-            .payer
-            .client
-            .get(url)
-            .bearer_auth(&self.admin_token)
-            .send()
-            .await
-            .expect("an answer");
-        answer.json().await.expect("a report")
+        super::books::report(&self.payer.url, &self.admin_token).await
     }
 
     /// Waits until no call and no settlement is open, then holds the ledger against itself and the
     /// chain: zero difference.
     pub(crate) async fn reconcile(&self) -> Value {
-        let report = super::until("every call is finished and settled", || async {
-            let report = self.report().await;
-            (report["calls_open"] == 0).then_some(report)
-        })
-        .await;
-        assert_eq!(report["faults"], serde_json::json!([]), "{report}");
-        let verified = Command::new(env!("CARGO_BIN_EXE_groat"))
-            .args([
-                "ledger",
-                "verify",
-                "--url",
-                &self.payer.url,
-                "--rpc",
-                &self.chain.rpc_url,
-            ])
-            .env("GROAT_ADMIN_TOKEN", &self.admin_token)
-            .output()
-            .expect("run groat ledger verify");
-        assert!(
-            verified.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&verified.stdout),
-            String::from_utf8_lossy(&verified.stderr)
-        );
-        report
+        super::reconciled(&self.payer.url, &self.chain.rpc_url, &self.admin_token).await
     }
 }
 

@@ -1,7 +1,7 @@
-use crate::harness::{Gateway, Payer, Setup, Stack, groat, http, printed, until};
+use crate::harness::{Gateway, Payer, Setup, Stack, http, reconciled};
 use alloy::primitives::U256;
 use alloy::signers::local::PrivateKeySigner;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::TcpListener;
 
 /// The near gateway's prices, in US dollars per million tokens: dearer than the far one's.
@@ -137,27 +137,8 @@ price = {{ {price} }}
 
     /// The ledger's report of the near gateway, with every call finished, and held against the chain.
     pub(super) async fn reconcile(&self) -> Value {
-        let url = format!("{}/admin/ledger/verify", self.payer.url);
-        let report = until("every call is finished and settled", || async {
-            let asked = self
-                .payer
-                .client
-                .get(&url)
-                .bearer_auth(&self.far.admin_token);
-            let report: Value =
-                serde_json::from_str(&asked.send().await.ok()?.text().await.ok()?).ok()?;
-            (report["calls_open"] == 0).then_some(report)
-        })
-        .await;
-        assert_eq!(report["faults"], json!([]), "{report}");
-        let arguments = ["ledger", "verify", "--url", &self.payer.url, "--rpc"];
-        let mut verify = groat(&arguments);
-        let verify = verify
-            .arg(&self.far.chain.rpc_url)
-            .env("GROAT_ADMIN_TOKEN", &self.far.admin_token);
-        let verified = verify.output().await.expect("run groat ledger verify");
-        assert!(verified.status.success(), "{:?}", printed(&verified));
-        report
+        let (rpc, token) = (&self.far.chain.rpc_url, &self.far.admin_token);
+        reconciled(&self.payer.url, rpc, token).await
     }
 
     /// A gauge or counter of the near gateway, by the beginning of its line.

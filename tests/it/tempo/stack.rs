@@ -1,6 +1,6 @@
 //! A gateway on a local Tempo, and the published clients that pay it there.
 
-use crate::harness::{Gateway, PATIENCE, PRICE, http, tool, until};
+use crate::harness::{Gateway, PATIENCE, PRICE, reconciled, tool};
 use groat::chain::dev::TempoChain;
 use groat::sim::{SimConfig, SimStats};
 use serde_json::Value;
@@ -138,36 +138,9 @@ impl Tempo {
         answer.expect("its calls")
     }
 
-    pub(super) async fn get(&self, path: &str) -> Value {
-        let asked = http().get(format!("{}{path}", self.url));
-        let answer = asked.bearer_auth(self.admin_token).send().await;
-        let answer = answer.expect("an answer").json().await;
-        answer.expect("JSON")
-    }
-
     /// Waits until no call is open, then holds the ledger against itself and the chain.
     pub(super) async fn reconcile(&self) -> Value {
-        let report = until("every call is finished and settled", || async {
-            let report = self.get("/admin/ledger/verify").await;
-            (report["calls_open"] == 0).then_some(report)
-        })
-        .await;
-        assert_eq!(report["faults"], serde_json::json!([]), "{report}");
-        let verified = Command::new(env!("CARGO_BIN_EXE_groat"))
-            .args(["ledger", "verify", "--url", &self.url])
-            .args(["--rpc", &self.chain.rpc_url])
-            .env("GROAT_ADMIN_TOKEN", self.admin_token)
-            .output()
-            .await;
-        let verified = verified.expect("groat ledger verify");
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            verified.status.success(),
-            "{}{}",
-            said(&verified.stdout),
-            said(&verified.stderr)
-        );
-        report
+        reconciled(&self.url, &self.chain.rpc_url, self.admin_token).await
     }
 }
 
