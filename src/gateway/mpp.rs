@@ -52,9 +52,11 @@ pub(super) fn manages<'c>(
 }
 
 impl App {
-    /// Does what such a credential asks for.
+    /// Does what such a credential asks for; it goes on when that takes too long to wait for.
     pub(super) async fn manage(&self, signed: &session::Signed, asked: &Asked) -> Response {
-        let done = match self.inner.desk.manage(signed).await {
+        let done = self.inner.desk.manage(signed);
+        let done = tokio::time::timeout(self.inner.patience, done).await;
+        let done = match done.unwrap_or(Err(Refusal::SettlementPending)) {
             Ok(done) => done,
             Err(refusal) => return self.not_managed(&refusal, asked),
         };

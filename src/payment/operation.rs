@@ -81,10 +81,12 @@ impl Operations {
     }
 
     /// Wants an operation that a payer's own transaction carries out, and waits for what becomes of it.
+    /// What it brought about is `taken` into the books before it counts as done: nobody need come back.
     pub(super) async fn run_handed(
         &self,
         operation: Operation,
         handed: &Handed,
+        taken: impl Future<Output = ()>,
     ) -> Result<OperationState, LedgerError> {
         let id = operation.id;
         let state = match self.ledger.request_operation(operation).await {
@@ -92,7 +94,7 @@ impl Operations {
             Err(LedgerError::Refused(TransitionError::AlreadyExists)) => self.known(&id).await?,
             Err(error) => return Err(error),
         };
-        self.finish_handed(state, handed).await
+        self.finish_handed(state, handed, taken).await
     }
 
     /// Waits for what becomes of such an operation, after a restart too.
@@ -100,11 +102,16 @@ impl Operations {
         &self,
         state: OperationState,
         handed: &Handed,
+        taken: impl Future<Output = ()>,
     ) -> Result<OperationState, LedgerError> {
         let id = state.operation.id;
         if state.open() {
+            let decided = self.settlements.decided(handed).await;
+            if decided.is_ok() {
+                taken.await;
+            }
             let entity = EntityId::Operation(id);
-            self.settlements.bring_handed(&entity, handed).await;
+            self.settlements.conclude_handed(&entity, decided).await;
         }
         self.known(&id).await
     }
@@ -114,10 +121,13 @@ impl Operations {
         self.settlements.watch_job(job, &state.settlement).await;
     }
 
+    /// Whether it is wanted, or was.
+    pub(super) async fn is_wanted(&self, id: &OperationId) -> Result<bool, LedgerError> {
+        Ok(self.ledger.operation(id).await?.is_some())
+    }
+
     async fn known(&self, id: &OperationId) -> Result<OperationState, LedgerError> {
-        self.ledger
-            .operation(id)
-            .await?
-            .ok_or(LedgerError::Unavailable)
+        let state = self.ledger.operation(id).await?;
+        state.ok_or(LedgerError::Unavailable)
     }
 }

@@ -7,8 +7,8 @@ use super::outcomes::{Outcomes, confirmed, failed, record, reorged};
 use super::stored::{call_job, payout_job};
 use super::tempo::handed;
 use crate::chain::{
-    Handed, Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Rpc, Sent, Settled,
-    Unhealthy,
+    FailReason, Handed, Job, LaneEvent, LaneEventKind, Outbox, OutboxRefusal, Relayer, Rpc, Sent,
+    Settled, Unhealthy,
 };
 use crate::clock::now_ms;
 use crate::config::{RailKind, SettlerConfig};
@@ -138,17 +138,26 @@ impl Settlements {
                 reason: "the stored transaction cannot be read".to_owned(),
             };
         };
+        let decided = self.decided(&handed).await;
         let id = EntityId::Call(state.hold.call);
-        self.bring_handed(&id, &handed).await
+        self.conclude_handed(&id, decided).await
     }
 
-    /// Has such a transaction sent for whatever the ledger wants it for, and waits for the outcome,
-    /// however long the chain takes.
-    pub(super) async fn bring_handed(&self, id: &EntityId, handed: &Handed) -> Settlement {
+    /// Has such a transaction sent, which the ledger wants, and waits for what becomes of it, however long
+    /// the chain takes.
+    pub(super) async fn decided(&self, handed: &Handed) -> Result<Settled, FailReason> {
         self.inner.outcomes.metrics().settlement("submitted");
         pass(Failpoint::SettleSent);
         let confirmations = self.inner.targets.confirmations;
-        let decided = self.inner.rpc.settle_handed(handed, confirmations).await;
+        self.inner.rpc.settle_handed(handed, confirmations).await
+    }
+
+    /// Writes down what became of such a transaction.
+    pub(super) async fn conclude_handed(
+        &self,
+        id: &EntityId,
+        decided: Result<Settled, FailReason>,
+    ) -> Settlement {
         let (entry, outcome) = match decided {
             Ok(settled) => {
                 let transaction = format!("{:#x}", settled.transaction);

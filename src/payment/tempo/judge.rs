@@ -2,8 +2,7 @@
 //! asked for, with its memo, and may its gas be paid for?
 
 use super::session::Read;
-use super::stored::Stored;
-use crate::clock::now_ms;
+use super::stored::{Stored, ill_timed, in_time};
 use crate::config::Config;
 use crate::payment::authorized::AuthorizeFailure;
 use crate::protocol::Refusal;
@@ -25,9 +24,6 @@ use serde_json::json;
 use std::fmt;
 use std::num::NonZeroU64;
 use tempo_alloy::primitives::AASigned;
-
-/// How far ahead a transaction may expire, in seconds: until then it is tried and waited for.
-const VALID_SECONDS_MAX: u64 = 300;
 
 /// Reads payers' transactions.
 pub(super) struct Judge {
@@ -91,7 +87,7 @@ impl Judge {
             .map_err(|error| refused(error, &signed.means))
     }
 
-    /// What a transaction calls, of one whose gas its payer pays.
+    /// What a transaction calls, of one whose gas its payer pays; it may have expired.
     pub(super) fn read(&self, transaction: &[u8]) -> Result<Read, Refused> {
         let signed = decoded(transaction)?;
         let raw: Bytes = signed.encoded_2718().into();
@@ -117,6 +113,7 @@ impl Judge {
     ) -> Result<Stored, Refused> {
         let signed = decoded(transaction)?;
         let valid_before = valid_before(&signed)?;
+        in_time(valid_before)?;
         let complete = match &self.sponsor {
             None => signed,
             Some(sponsor) => sponsored(signed, payer, sponsor, self.asset)?,
@@ -126,20 +123,10 @@ impl Judge {
     }
 }
 
-/// What never expires could be sent by anybody, long after we had given it up; what expires much later
-/// would have to be waited for.
+/// When a transaction expires. What never does could be sent by anybody, long after we had given it up.
 fn valid_before(signed: &AASigned) -> Result<u64, Refused> {
-    let wrong = |what: &str| {
-        let what = format!("{what}; sign with an expiring nonce and validBefore");
-        Err(Refused::Transaction(what))
-    };
-    let now = now_ms() / 1000;
-    match signed.tx().valid_before.map(NonZeroU64::get) {
-        None => wrong("it never expires"),
-        Some(end) if end <= now => wrong("it has expired"),
-        Some(end) if end > now.saturating_add(VALID_SECONDS_MAX) => wrong("it expires too late"),
-        Some(end) => Ok(end),
-    }
+    let end = signed.tx().valid_before.map(NonZeroU64::get);
+    end.ok_or_else(|| ill_timed("it never expires"))
 }
 
 /// Adds the payee's half: the token that gas is paid in, and the signature of who pays it. The same

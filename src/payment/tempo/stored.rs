@@ -1,10 +1,32 @@
-//! What a hold keeps of a payment on Tempo.
+//! What a hold keeps of a payment on Tempo, and for how long it may be waited for.
 
 use crate::chain::{Expect, Handed};
+use crate::clock::now_ms;
 use crate::ledger::{CallState, Work};
+use crate::protocol::mpp::Refused;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// How far ahead a transaction may expire, in seconds: until then it is tried and waited for.
+const VALID_SECONDS_MAX: u64 = 300;
+
+/// Judges when a transaction expires, in Unix seconds, that nothing was done with yet.
+pub(super) fn in_time(valid_before_s: u64) -> Result<(), Refused> {
+    let now = now_ms() / 1000;
+    match valid_before_s {
+        end if end <= now => Err(ill_timed("it has expired")),
+        end if end > now.saturating_add(VALID_SECONDS_MAX) => Err(ill_timed("it expires too late")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a transaction for when it expires.
+pub(super) fn ill_timed(what: &str) -> Refused {
+    Refused::Transaction(format!(
+        "{what}; sign with an expiring nonce and validBefore"
+    ))
+}
 
 /// The transaction that pays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,19 +1,51 @@
-//! `tempo/charge` comes again, all at once, with somebody else's key, or for an answer that never comes.
+//! Payments come again: all at once, with somebody else's key, or for an answer that never comes.
 
-use super::hand::Hand;
-use super::refused;
+use super::hand::{Hand, units};
 use super::stack::{Setup, Tempo};
+use super::{refused, session_body};
 use crate::chain_trouble::proxy::{Mood, Proxy};
 use crate::harness::{Answer, chat, total, until};
 use alloy::primitives::U256;
 use futures::future::join_all;
 use groat::chain::dev::PAYER_FUNDS;
+use groat::clock::now_ms;
+use groat::protocol::mpp::session::Session;
 
 const CHARGE: &str = "\"tempo-charge\"";
 const COPIES: usize = 64;
+const DEPOSIT: u64 = 100_000;
+
+/// Has the gateway ask the chain through a proxy from now on.
+async fn behind_proxy(tempo: &mut Tempo) -> Proxy {
+    let node = tempo.chain.rpc_url.clone();
+    let proxy = Proxy::before(&node).await;
+    tempo.gateway.kill_9().await;
+    let rewritten = |config: String| config.replace(&node, &proxy.url);
+    tempo.gateway.rewrite_config(rewritten);
+    tempo.gateway.start("").await;
+    proxy
+}
+
+/// A gateway that takes sessions, whose callers have the patience for a channel's opening, and no more.
+async fn sessions_behind_proxy() -> (Tempo, Proxy) {
+    let escrow = groat::chain::dev::TEMPO_ESCROW;
+    let more = format!(
+        "settlement_patience_ms = 5000\n[tempo]\nescrow = \"{escrow}\"\nvoucher_patience_ms = 300\n"
+    );
+    let mut tempo = Tempo::with("\"tempo-session\"", &more).await;
+    let proxy = behind_proxy(&mut tempo).await;
+    (tempo, proxy)
+}
+
+/// Nobody knows yet, and nobody is asked to pay again.
+#[track_caller]
+fn pending(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.header("www-authenticate"), None, "{answer:?}");
+}
 
 fn held(answer: &Answer) -> u64 {
-    super::hand::units(&answer.receipt()["held"])
+    units(&answer.receipt()["held"])
 }
 
 #[tokio::test]
@@ -113,14 +145,7 @@ async fn rule_8_a_charge_into_silence_is_pending_and_is_made_once() {
         Mood::NoReceipts,
     ] {
         let mut tempo = Tempo::with(CHARGE, "settlement_patience_ms = 500\n").await;
-        let node = tempo.chain.rpc_url.clone();
-        let proxy = Proxy::before(&node).await;
-        tempo.gateway.kill_9().await;
-        let through = proxy.url.clone();
-        tempo
-            .gateway
-            .rewrite_config(|config| config.replace(&node, &through));
-        tempo.gateway.start("").await;
+        let proxy = behind_proxy(&mut tempo).await;
         let hand = Hand::of(&tempo);
         let payee = tempo.chain.pay_to_key.address();
         let before = tempo.chain.balance_of(payee).await.expect("a balance");
@@ -128,8 +153,7 @@ async fn rule_8_a_charge_into_silence_is_pending_and_is_made_once() {
         let credential = hand.charge(&body).await;
         proxy.turn(mood);
         let first = hand.send(&body, &credential).await;
-        assert_eq!(first.status, 503, "{mood:?}: {first:?}");
-        assert_eq!(first.header("www-authenticate"), None, "{mood:?}");
+        pending(&first);
         proxy.turn(Mood::Honest);
         let answer = until("the same payment is answered", || async {
             let answer = hand.send(&body, &credential).await;
@@ -145,6 +169,63 @@ async fn rule_8_a_charge_into_silence_is_pending_and_is_made_once() {
         assert_eq!(tempo.seen().await.total, 1, "{mood:?}");
         assert_eq!(tempo.reconcile().await["calls"], 1, "{mood:?}");
     }
+}
+
+#[tokio::test]
+async fn rule_8_a_channel_opened_into_silence_is_pending_and_nobody_late_is_asked_anew() {
+    let (tempo, proxy) = sessions_behind_proxy().await;
+    let mut hand = Hand::of(&tempo);
+    hand.valid_seconds = 5;
+    let body = session_body("hello");
+    let challenge = hand.asked("session", &body).await;
+    let session = Session::from_request(&challenge.request).expect("a session");
+    let (channel, sent) = hand.opening(&session, DEPOSIT).await;
+    let expires_ms = now_ms() + hand.valid_seconds * 1000;
+    let credential = hand.open(challenge, &channel, &sent);
+    proxy.turn(Mood::DownAfterBroadcast);
+    pending(&hand.send(&body, &credential).await);
+    until("the transaction has expired", || async {
+        (now_ms() > expires_ms).then_some(())
+    })
+    .await;
+    // The same money, for another request: nobody knows yet where it is.
+    let other = session_body("late");
+    let challenge = hand.asked("session", &other).await;
+    let late = hand.open(challenge, &channel, &sent);
+    pending(&hand.send(&other, &late).await);
+    proxy.turn(Mood::Honest);
+    let answer = until("the first request is answered", || async {
+        let answer = hand.streamed(&channel, &body, &credential).await;
+        (answer.status != 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let held = tempo.chain.balance_of(tempo.chain.escrow).await;
+    assert_eq!(held.expect("a balance"), U256::from(DEPOSIT));
+    tempo.reconcile().await;
+}
+
+#[tokio::test]
+async fn rule_8_a_close_into_silence_is_pending_and_is_made_once() {
+    let (tempo, proxy) = sessions_behind_proxy().await;
+    let hand = Hand::of(&tempo);
+    let payer = hand.key.address();
+    let (channel, first) = hand.opened(&session_body("one"), DEPOSIT).await;
+    let spent = units(&first.receipt()["charged"]);
+    let before = tempo.chain.balance_of(payer).await.expect("a balance");
+    proxy.turn(Mood::DownAfterBroadcast);
+    pending(&hand.manage(&channel.voucher("close", spent)).await);
+    let meanwhile = hand.manage(&channel.voucher("close", spent)).await;
+    refused(&meanwhile, 409, "verification-failed", "it is being closed");
+    proxy.turn(Mood::Honest);
+    until("it is closed", || async {
+        let again = hand.manage(&channel.voucher("close", spent)).await;
+        (again.status == 410).then_some(())
+    })
+    .await;
+    let after = tempo.chain.balance_of(payer).await.expect("a balance");
+    assert_eq!(after - before, U256::from(DEPOSIT - spent));
+    tempo.reconcile().await;
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ alloy::sol! {
 pub(super) struct Hand {
     pub(super) key: PrivateKeySigner,
     url: String,
+    /// How long its transactions are valid.
+    pub(super) valid_seconds: u64,
     rpc: Rpc,
     client: reqwest::Client,
 }
@@ -61,6 +63,7 @@ impl Hand {
         Self {
             key: tempo.chain.payer_key.clone(),
             url: tempo.url.clone(),
+            valid_seconds: 25,
             rpc: tempo.chain.rpc.clone(),
             client: http(),
         }
@@ -114,7 +117,7 @@ impl Hand {
             calls,
             nonce_key: U256::MAX,
             nonce: 0,
-            valid_before: std::num::NonZeroU64::new(now + 25),
+            valid_before: std::num::NonZeroU64::new(now + self.valid_seconds),
             ..TempoTransaction::default()
         }
     }

@@ -200,6 +200,34 @@ async fn rule_5_killed_while_a_channel_is_opened_it_is_opened_once() {
 
 #[cfg(feature = "failpoints")]
 #[tokio::test]
+async fn rule_8_killed_while_a_channel_is_opened_it_is_in_the_books_though_nobody_asks_again() {
+    for place in ["settle_sent", "settle_confirmed"] {
+        let mut tempo = sessions("", &[]).await;
+        tempo.gateway.kill_9().await;
+        tempo.gateway.start(&format!("{place}=return")).await;
+        let hand = Hand::of(&tempo);
+        let body = session_body("hello");
+        let challenge = hand.asked("session", &body).await;
+        let session = Session::from_request(&challenge.request).expect("a session");
+        let (channel, sent) = hand.opening(&session, DEPOSIT).await;
+        let credential = hand.open(challenge, &channel, &sent);
+        killed(&mut tempo, &hand, &body, &credential).await;
+        tempo.gateway.start("").await;
+        // By a voucher alone, as who lost the opening's transaction does.
+        let answer = until("the channel is known", || async {
+            let answer = hand.call(&channel, &body, 1).await;
+            (answer.status != 402).then_some(answer)
+        })
+        .await;
+        assert_eq!(answer.status, 200, "{place}: {answer:?}");
+        let closed = hand.manage(&channel.voucher("close", bill(&answer))).await;
+        assert_eq!(closed.status, 200, "{place}: {closed:?}");
+        tempo.reconcile().await;
+    }
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
 async fn rule_5_killed_while_a_channel_is_closed_its_books_say_what_was_paid() {
     for place in ["settle_sent", "settle_confirmed"] {
         let mut tempo = sessions("[channels]\nwatch_every_ms = 100\n", &[]).await;

@@ -111,8 +111,8 @@ impl SessionRail {
         let known = self.live(channel).await?;
         self.check_voucher(&known, voucher, signed.payer)?;
         // No call begins on it meanwhile, and none that runs goes unpaid.
-        let _closed = self.inner.gate.close(channel);
-        let _closed = _closed.ok_or(Refused::ChannelBusy).map_err(Refusal::from)?;
+        let door = self.inner.gate.close(channel);
+        let _closed = door.ok_or(Refused::ChannelBusy).map_err(Refusal::from)?;
         let state = self.live(channel).await?;
         if state.running > 0 {
             return Err(Refusal::from(Refused::ChannelBusy).into());

@@ -61,6 +61,8 @@ const FRESH: Duration = Duration::from_secs(120);
 /// How often a node that is behind is asked again, and how long after.
 const READS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause, where it is asked until it answers.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The rail; clones are the same.
 #[derive(Debug, Clone)]

@@ -1,16 +1,18 @@
 //! Channels are filled by transactions that their payers signed whole: read before they are sent, wanted
 //! in the ledger before that, and taken into the books when the chain has them.
 
-use super::{PAUSE, READS, SessionRail, Unread, channel_id, on_chain};
+use super::{PAUSE, PAUSE_MAX, READS, SessionRail, Unread, channel_id, on_chain};
 use crate::chain::bindings::{IEip3009Token, IStreamChannel};
 use crate::chain::{ChainError, Expect, ExpectedLog, Handed, Receipt};
 use crate::clock::now_ms;
 use crate::ledger::{
-    ChannelOpening, ChannelState, Operation, OperationId, OperationKind, Settlement,
+    ChannelOpening, ChannelState, LedgerError, Operation, OperationId, OperationKind,
+    OperationState, Settlement,
 };
 use crate::money::Units;
 use crate::payment::authorized::AuthorizeFailure;
 use crate::payment::channel::Effect;
+use crate::payment::tempo::stored::in_time;
 use crate::protocol::Refusal;
 use crate::protocol::mpp::Refused;
 use crate::protocol::mpp::session::{Terms, Voucher};
@@ -45,6 +47,9 @@ pub(super) struct StoredDeposit {
     channel: B256,
     /// How much it puts in.
     amount: Units,
+    /// What the channel is, where this opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opens: Option<ChannelOpening>,
 }
 
 impl StoredDeposit {
@@ -97,8 +102,6 @@ impl SessionRail {
         if deposit < ceiling.max(voucher.cumulative) {
             return Err(Refusal::from(Refused::DepositTooSmall(ceiling)).into());
         }
-        let event = IStreamChannel::ChannelOpened::SIGNATURE_HASH;
-        self.fill(&read, (voucher.channel, deposit), event).await?;
         let opening = ChannelOpening {
             channel,
             payer: format!("{:#x}", terms.payer),
@@ -110,19 +113,45 @@ impl SessionRail {
             config: serde_json::json!(terms),
             at_ms: now_ms(),
         };
-        for _ in 0..READS {
-            let (head, read) = self.read_channel(channel).await?;
-            let seen = on_chain(&read, Units::ZERO, &head);
-            if !seen.balance.is_zero() {
-                let ledger = &self.inner.ledger;
-                let opened = ledger.open_channel(opening, seen, Units::ZERO).await;
-                let opened = opened.map_err(Unread::from)?;
-                self.look_for(&opened);
-                return Ok(opened);
+        let filling = (voucher.channel, deposit);
+        self.fill(&read, filling, Some(opening)).await?;
+        self.known(channel).await
+    }
+
+    /// Takes a channel that was opened into the books, however long the chain cannot be read: what is in it
+    /// is its payer's, who need not come back.
+    async fn take_in(&self, opening: &ChannelOpening) {
+        let mut pause = PAUSE;
+        loop {
+            match self.taken_in(opening).await {
+                Ok(true) => return,
+                // The node is some blocks behind.
+                Ok(false) => {}
+                Err(Unread::Ledger(LedgerError::Refused(why))) => {
+                    return tracing::error!(%why, channel = %opening.channel, "a channel is not taken into the books");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an opened channel cannot be taken into the books now")
+                }
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(PAUSE_MAX);
         }
-        Err(AuthorizeFailure::Unknown)
+    }
+
+    async fn taken_in(&self, opening: &ChannelOpening) -> Result<bool, Unread> {
+        let (head, read) = self.read_channel(opening.channel).await?;
+        if read.deposit == 0 && !read.finalized {
+            return Ok(false);
+        }
+        // Of what is in no books yet nobody was paid.
+        let seen = on_chain(&read, Units::ZERO, &head);
+        let ledger = &self.inner.ledger;
+        let opened = ledger
+            .open_channel(opening.clone(), seen, Units::ZERO)
+            .await?;
+        self.look_for(&opened);
+        Ok(true)
     }
 
     /// Adds to a channel.
@@ -143,8 +172,7 @@ impl SessionRail {
         if added != [U256::from(additional.atomic())] {
             return Err(wrong("it does not add that to this channel").into());
         }
-        let event = IStreamChannel::TopUp::SIGNATURE_HASH;
-        let block = self.fill(&read, (channel, additional), event).await?;
+        let block = self.fill(&read, (channel, additional), None).await?;
         for _ in 0..READS {
             let after = self.observe(state.opening.channel).await?;
             if after.on_chain.block >= block {
@@ -160,14 +188,17 @@ impl SessionRail {
         &self,
         read: &Read,
         (channel, amount): (B256, Units),
-        event: B256,
+        opens: Option<ChannelOpening>,
     ) -> Result<u64, AuthorizeFailure> {
-        // What is in the chain by now needs no money any more.
-        if let Err(failure) = self.can_pay(read.sender, amount).await
-            && self.mined(read.transaction).await?.is_none()
-        {
-            return Err(failure);
+        let id = operation_of(read.transaction);
+        let wanted = self.inner.operations.is_wanted(&id).await;
+        if !wanted.map_err(Unread::from)? {
+            self.check_fillable(read, amount).await?;
         }
+        let event = match opens {
+            Some(_) => IStreamChannel::ChannelOpened::SIGNATURE_HASH,
+            None => IStreamChannel::TopUp::SIGNATURE_HASH,
+        };
         let stored = StoredDeposit {
             transaction: read.transaction,
             raw: read.raw.clone(),
@@ -176,9 +207,10 @@ impl SessionRail {
             event,
             channel,
             amount,
+            opens,
         };
         let operation = Operation {
-            id: operation_of(read.transaction),
+            id,
             kind: OperationKind::SessionDeposit,
             // One that is being opened is in no books yet.
             channels: Vec::new(),
@@ -187,11 +219,45 @@ impl SessionRail {
             at_ms: now_ms(),
         };
         let operations = &self.inner.operations;
-        let done = operations.run_handed(operation, &stored.handed()).await;
+        let done = operations
+            .run_handed(operation, &stored.handed(), self.take_what(&stored))
+            .await;
         match done.map_err(Unread::from)?.settlement {
             Settlement::Confirmed { block, .. } => Ok(block),
             Settlement::Failed { reason, .. } => Err(wrong(&reason).into()),
             Settlement::None | Settlement::Sent { .. } => Err(AuthorizeFailure::Unknown),
+        }
+    }
+
+    /// Finishes what an earlier life of the process wanted.
+    pub(super) async fn finish_filling(&self, state: OperationState, stored: &StoredDeposit) {
+        let finished = self
+            .inner
+            .operations
+            .finish_handed(state, &stored.handed(), self.take_what(stored))
+            .await;
+        if let Err(error) = finished {
+            tracing::error!(%error, "a deposit's outcome is not known");
+        }
+    }
+
+    /// Takes what a deposit opened into the books; what was added to a channel is seen by the next look.
+    async fn take_what(&self, stored: &StoredDeposit) {
+        if let Some(opening) = &stored.opens {
+            self.take_in(opening).await;
+        }
+    }
+
+    /// Judges a transaction that was not wanted before: it must come to be soon, or be in the chain by
+    /// now, when neither its time nor its payer's money matters any more.
+    async fn check_fillable(&self, read: &Read, amount: Units) -> Result<(), AuthorizeFailure> {
+        let fillable = match in_time(read.valid_before) {
+            Ok(()) => self.can_pay(read.sender, amount).await,
+            Err(late) => Err(Refusal::from(late).into()),
+        };
+        match fillable {
+            Err(failure) if self.mined(read.transaction).await?.is_none() => Err(failure),
+            _ => Ok(()),
         }
     }
 

@@ -45,13 +45,7 @@ impl SessionRail {
                 let Some(stored) = stored else {
                     return tracing::error!(id = %operation.id, "a stored deposit cannot be read");
                 };
-                tokio::spawn(async move {
-                    let operations = &rail.inner.operations;
-                    let finished = operations.finish_handed(state, &stored.handed()).await;
-                    if let Err(error) = finished {
-                        tracing::error!(%error, "a deposit's outcome is not known");
-                    }
-                });
+                tokio::spawn(async move { rail.finish_filling(state, &stored).await });
             }
             OperationKind::SessionClose => {
                 let Some(job) = StoredClose::job_of(operation) else {
@@ -138,8 +132,11 @@ impl SessionRail {
                 true => state.clone(),
                 false => self.observe(state.opening.channel).await?,
             };
-            if state.on_chain.withdrawal.is_some() {
-                self.meet(&state).await?;
+            if state.on_chain.withdrawal.is_some()
+                && let Err(error) = self.meet(&state).await
+            {
+                // The others' payers are met all the same.
+                tracing::warn!(%error, channel = %state.opening.channel, "a channel could not be closed; trying again");
             }
         }
         Ok(())
