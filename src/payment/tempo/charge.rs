@@ -70,10 +70,7 @@ impl ChargeRail {
             ("priceRow", Value::from(price_row)),
             ("feePayer", Value::from(charge.fee_payer)),
         ];
-        let extra: Map<String, Value> = extra
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
+        let extra = extra.map(|(key, value)| (key.to_owned(), value));
         Requirements {
             scheme: SCHEME.to_owned(),
             network: charge.network,
@@ -81,7 +78,7 @@ impl ChargeRail {
             asset: charge.currency,
             pay_to: charge.recipient,
             max_timeout_seconds: self.payee.max_timeout_seconds,
-            extra: Some(extra),
+            extra: Some(Map::from_iter(extra)),
         }
     }
 

@@ -97,10 +97,7 @@ pub fn nonces(challenge: &Challenge) -> [B256; 2] {
 /// Reads what was signed, and holds it against the challenge that is echoed: its nonce, its end and its
 /// source. Terms and signature are judged where every payment by EIP-3009 is.
 pub fn signed(credential: &Credential, charge: &Charge) -> Result<Signed, Refused> {
-    let payload = payload(credential).map_err(|refusal| match refusal {
-        Refusal::Malformed(what) => Refused::Payload(what),
-        other => Refused::Payload(other.to_string()),
-    })?;
+    let payload = payload(credential).map_err(Refused::of_payload)?;
     let authorization = &payload.authorization;
     let challenge = &credential.challenge;
     if !nonces(challenge).contains(&authorization.nonce) {

@@ -1,5 +1,6 @@
 use super::Problem;
 use crate::money::Units;
+use crate::protocol::Refusal;
 
 /// Why a credential of the `Payment` scheme was refused before anything of it was looked up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +77,14 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// What is wrong with the method's own part, as its members tell it.
+    pub(super) fn of_payload(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(what) => Self::Payload(what),
+            other => Self::Payload(other.to_string()),
+        }
+    }
+
     /// The scheme's own word for it.
     pub const fn problem(&self) -> Problem {
         match self {

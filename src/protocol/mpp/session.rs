@@ -255,14 +255,7 @@ impl Terms {
 pub fn action(credential: &Credential) -> Result<Action, Refused> {
     let read = || -> Result<Action, Refusal> {
         let object = Object::of(&credential.payload, &LIMITS).map_err(fields::malformed)?;
-        let channel = fields::fixed(&fields::text(&object, "channelId")?, 66);
-        let channel: B256 = channel.ok_or_else(|| fields::wrong("channelId"))?;
-        let transaction = || {
-            if fields::text(&object, "type")? != "transaction" {
-                return Err(fields::wrong("type"));
-            }
-            tempo::transaction(&object, "transaction")
-        };
+        let channel = word(&object, "channelId")?;
         let voucher = || -> Result<Voucher, Refusal> {
             Ok(Voucher {
                 channel,
@@ -273,12 +266,12 @@ pub fn action(credential: &Credential) -> Result<Action, Refused> {
         };
         Ok(match fields::text(&object, "action")?.as_ref() {
             "open" => Action::Open {
-                transaction: transaction()?,
+                transaction: transaction(&object)?,
                 voucher: voucher()?,
             },
             "topUp" => Action::TopUp {
                 channel,
-                transaction: transaction()?,
+                transaction: transaction(&object)?,
                 additional: amount(&object, "additionalDeposit")?,
             },
             "voucher" => Action::Voucher(voucher()?),
@@ -286,10 +279,21 @@ pub fn action(credential: &Credential) -> Result<Action, Refused> {
             _ => return Err(fields::wrong("action")),
         })
     };
-    read().map_err(|refusal| match refusal {
-        Refusal::Malformed(what) => Refused::Payload(what),
-        other => Refused::Payload(other.to_string()),
-    })
+    read().map_err(Refused::of_payload)
+}
+
+/// The signed transaction of a payload that fills a channel.
+fn transaction(object: &Object<'_>) -> Result<Vec<u8>, Refusal> {
+    match fields::text(object, "type")?.as_ref() {
+        "transaction" => tempo::transaction(object, "transaction"),
+        _ => Err(fields::wrong("type")),
+    }
+}
+
+/// The member `key`, 32 bytes.
+fn word(object: &Object<'_>, key: &str) -> Result<B256, Refusal> {
+    let word = fields::fixed(&fields::text(object, key)?, 66);
+    word.ok_or_else(|| fields::wrong(key))
 }
 
 fn amount(object: &Object<'_>, key: &str) -> Result<Units, Refusal> {

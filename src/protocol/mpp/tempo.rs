@@ -157,10 +157,7 @@ pub fn means(credential: &Credential) -> Result<Means, Refused> {
             _ => Err(fields::wrong("type")),
         }
     };
-    read().map_err(|refusal| match refusal {
-        Refusal::Malformed(what) => Refused::Payload(what),
-        other => Refused::Payload(other.to_string()),
-    })
+    read().map_err(Refused::of_payload)
 }
 
 /// The member `key`, a signed transaction.

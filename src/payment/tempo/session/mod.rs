@@ -162,10 +162,7 @@ impl SessionRail {
             ("priceRow", Value::from(price_row)),
             ("escrow", json!(session.escrow)),
         ];
-        let extra: Map<String, Value> = extra
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
+        let extra = extra.map(|(key, value)| (key.to_owned(), value));
         Requirements {
             scheme: SCHEME.to_owned(),
             network: session.network,
@@ -173,7 +170,7 @@ impl SessionRail {
             asset: session.currency,
             pay_to: session.recipient,
             max_timeout_seconds: self.inner.payee.max_timeout_seconds,
-            extra: Some(extra),
+            extra: Some(Map::from_iter(extra)),
         }
     }
 

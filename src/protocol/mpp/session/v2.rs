@@ -7,8 +7,8 @@
 //! kits. Of the signatures that the precompile takes, those of secp256k1 are read; those by P-256 and passkeys are not.
 
 use super::super::request::LIMITS;
-use super::super::{Credential, Refused, tempo};
-use super::{amount, canonical};
+use super::super::{Credential, Refused};
+use super::{amount, canonical, transaction, word};
 use crate::json::Object;
 use crate::money::Units;
 use crate::protocol::eip712::{Separator, struct_hash, type_hash};
@@ -75,18 +75,14 @@ pub struct Descriptor {
 
 impl Descriptor {
     fn read(object: &Object<'_>) -> Result<Self, Refusal> {
-        let word = |key: &str| {
-            let word = fields::fixed(&fields::text(object, key)?, 66);
-            word.ok_or_else(|| fields::wrong(key))
-        };
         Ok(Self {
             payer: fields::address(object, "payer")?,
             payee: fields::address(object, "payee")?,
             operator: fields::address(object, "operator")?,
             token: fields::address(object, "token")?,
-            salt: word("salt")?,
+            salt: word(object, "salt")?,
             authorized_signer: fields::address(object, "authorizedSigner")?,
-            expiring_nonce_hash: word("expiringNonceHash")?,
+            expiring_nonce_hash: word(object, "expiringNonceHash")?,
         })
     }
 
@@ -212,8 +208,7 @@ pub fn payload(
         let descriptor = fields::object(&object, "descriptor");
         let descriptor = descriptor.map_err(|_| fields::wrong("descriptor"))?;
         let descriptor = Descriptor::read(&descriptor)?;
-        let channel = fields::fixed(&fields::text(&object, "channelId")?, 66);
-        let channel: B256 = channel.ok_or_else(|| fields::wrong("channelId"))?;
+        let channel = word(&object, "channelId")?;
         if descriptor.id(network, escrow) != channel {
             let what = "\"channelId\" is not the channel of \"descriptor\"";
             return Err(Refusal::Malformed(what.to_owned()));
@@ -221,17 +216,10 @@ pub fn payload(
         let action = action(&object, channel)?;
         Ok(Payload { descriptor, action })
     };
-    read().map_err(|refusal| match refusal {
-        Refusal::Malformed(what) => Refused::Payload(what),
-        other => Refused::Payload(other.to_string()),
-    })
+    read().map_err(Refused::of_payload)
 }
 
 fn action(object: &Object<'_>, channel: B256) -> Result<Action, Refusal> {
-    let transaction = || match fields::text(object, "type")?.as_ref() {
-        "transaction" => tempo::transaction(object, "transaction"),
-        _ => Err(fields::wrong("type")),
-    };
     let sum = |key: &str| -> Result<Sum, Refusal> {
         let signature = fields::bytes(&fields::text(object, key)?, 65);
         let whole = signature.filter(|bytes| bytes.len() == 65);
@@ -244,11 +232,11 @@ fn action(object: &Object<'_>, channel: B256) -> Result<Action, Refusal> {
     };
     Ok(match fields::text(object, "action")?.as_ref() {
         "open" => Action::Open {
-            transaction: transaction()?,
+            transaction: transaction(object)?,
             voucher: sum("signature")?,
         },
         "topUp" => Action::TopUp {
-            transaction: transaction()?,
+            transaction: transaction(object)?,
             additional: within(object, "additionalDeposit")?,
         },
         "voucher" => Action::Voucher(sum("signature")?),
