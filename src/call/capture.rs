@@ -1,9 +1,9 @@
 //! The commit that a call comes to: its bill, the receipt of it, and the answer as it is kept.
 
 use super::bill::{self, Billing};
-use super::desk::keepable;
 use super::forward::Begun;
 use super::heading::Heading;
+use super::kept::keepable;
 use super::known::Known;
 use super::plan::Answered;
 use super::refusal::Refusal;

@@ -3,16 +3,17 @@
 
 use super::attempt::{Attempt, attempt_key};
 use super::gift::Gift;
+use super::kept::from_kept;
 use super::plan::{Expected, expected};
 use super::prices::PriceBook;
 use super::quote::{Indexed, Quoted, QuotedCall, Terms, request_hash};
 use super::receipts::Receipts;
 use super::refusal::Refusal;
 use super::routing::Routing;
-use super::running::{Head, Listener, Running};
+use super::running::{Listener, Running};
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{Answer, CallId, CallState, Ledger, ReplayKey, RequestHash, Work};
+use crate::ledger::{CallId, CallState, Ledger, ReplayKey, RequestHash, Work};
 use crate::metering::Route;
 use crate::money::{AssetDecimals, Units};
 use crate::payment::{Managed, Rails, Settlements};
@@ -23,7 +24,7 @@ use crate::protocol::x402::{Credential, SettleResponse};
 use crate::router::Endpoint;
 use crate::stats::{Metrics, Windows};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -462,19 +463,6 @@ impl Shared {
     }
 }
 
-/// A finished answer in the form it is kept in.
-pub(super) fn keepable(headers: &HeaderMap, body: Vec<u8>) -> Answer {
-    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-    let headers = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
-    Answer {
-        status: 200,
-        headers: headers.collect(),
-        body,
-    }
-}
-
 /// Why there is no answer for a payment that was taken: its call is over, or still settling.
 fn gone(state: &CallState) -> Refusal {
     match state.work {
@@ -482,22 +470,6 @@ fn gone(state: &CallState) -> Refusal {
         Work::Voided { .. } => Refusal::Voided(state.hold.call),
         Work::Held | Work::Forwarded | Work::Answered => Refusal::SettlementPending,
     }
-}
-
-fn from_kept(answer: Answer) -> Arc<Running> {
-    let headers: HeaderMap = answer
-        .headers
-        .iter()
-        .filter_map(|(name, value)| {
-            let name = HeaderName::try_from(name.as_str()).ok()?;
-            Some((name, HeaderValue::try_from(value.as_str()).ok()?))
-        })
-        .collect();
-    let running = Running::new();
-    running.begin(Head::Answer(headers));
-    running.push(answer.body.into());
-    running.finish();
-    running
 }
 
 fn millis(duration: Duration) -> u64 {

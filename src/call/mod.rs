@@ -12,6 +12,7 @@ mod desk;
 mod forward;
 mod gift;
 mod heading;
+mod kept;
 mod known;
 mod limit;
 mod listings;
