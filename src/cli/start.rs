@@ -36,7 +36,7 @@ pub(super) struct Gateway {
     listings: Arc<Listings>,
     /// Looks after channels until this is dropped.
     keeper: Keeper,
-    /// The same for sessions, where they are offered.
+    /// The same for sessions, where there is an escrow for them.
     sessions: Option<AbortOnDropHandle<()>>,
     ledger: Ledger,
     drain: Duration,

@@ -449,7 +449,7 @@ impl Rails {
         }
     }
 
-    /// The rail of sessions, where it is offered.
+    /// The rail of sessions, where there is an escrow for them: offered or not, its channels are looked after.
     pub fn session(&self) -> Result<&SessionRail, Refusal> {
         let rail = self.inner.session.as_ref();
         rail.ok_or_else(|| mpp::Refused::NotTaken.into())
