@@ -11,9 +11,9 @@ use tokio::sync::watch;
 /// What gets lost on the way.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Loses {
-    /// Of this many paid answers one loses the header that says what was paid.
+    /// Of this many paid answers of a kind, whole or streamed, one loses the header that says what was paid.
     Header(u64),
-    /// Of this many paid answers one does not arrive at all.
+    /// Of this many paid answers of a kind one does not arrive at all.
     Answer(u64),
 }
 
@@ -30,9 +30,10 @@ pub(super) struct Front {
 /// What went by.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Passed {
-    /// Paid answers.
-    pub(super) paid: u64,
-    /// How many of them, whole and streamed, lost something.
+    /// Paid answers, whole and streamed.
+    paid_whole: u64,
+    paid_streamed: u64,
+    /// How many of them lost something.
     pub(super) lost_whole: u64,
     pub(super) lost_streamed: u64,
     /// Why paid calls were answered by a 402.
@@ -133,19 +134,20 @@ impl Shared {
         if status != StatusCode::OK {
             return false;
         }
-        passed.paid += 1;
+        let streamed = text("content-type").is_some_and(|it| it.starts_with("text/event-stream"));
+        let passed = &mut *passed;
+        let (paid, lost) = match streamed {
+            true => (&mut passed.paid_streamed, &mut passed.lost_streamed),
+            false => (&mut passed.paid_whole, &mut passed.lost_whole),
+        };
+        *paid += 1;
         let (Loses::Header(each) | Loses::Answer(each)) = self.loses;
-        let loses = passed.paid.is_multiple_of(each);
+        let loses = paid.is_multiple_of(each);
         if loses {
-            let streamed =
-                text("content-type").is_some_and(|it| it.starts_with("text/event-stream"));
-            match streamed {
-                true => passed.lost_streamed += 1,
-                false => passed.lost_whole += 1,
-            }
+            *lost += 1;
             headers.remove("payment-response");
         }
-        self.paid.send_replace(passed.paid);
+        self.paid.send_modify(|paid| *paid += 1);
         loses && matches!(self.loses, Loses::Answer(_))
     }
 }
