@@ -154,7 +154,7 @@ fn unique<const N: usize>(writer: u64, call: u64) -> [u8; N] {
 fn hold(writer: u64, call: u64) -> Hold {
     let charged = CHARGE * u128::from(call);
     Hold {
-        call: CallId::from_bytes(unique(writer, call)),
+        call: CallId::new(groat::clock::now_ms(), unique(writer, call)),
         rail: "x402-batch-settlement".to_owned(),
         replay_key: ReplayKey::from_bytes(unique(writer, call)),
         payment_id: None,

@@ -46,7 +46,7 @@ impl Attempt {
             shared: Arc::clone(&self.shared),
             running: Arc::clone(&self.running),
             key: self.key,
-            call: CallId::from_bytes(rand::random()),
+            call: CallId::new(now_ms(), rand::random()),
         };
         // What it takes to come to a call is gone before that runs: it may be a stream that stays open.
         match Box::pin(self.begun(registered.call)).await {

@@ -38,7 +38,7 @@ impl Gift {
             shared: Arc::clone(&self.shared),
             running: Arc::clone(&self.running),
             key: self.key,
-            call: CallId::from_bytes(rand::random()),
+            call: CallId::new(now_ms(), rand::random()),
         };
         if let Err(refusal) = self.hold_and_run(registered.call).await {
             registered.refuse(refusal);

@@ -33,6 +33,15 @@ fn captured(when: SettleWhen, charged: u128) -> [Event; 3] {
 }
 
 #[test]
+fn calls_are_in_the_order_they_came_in_whatever_is_random_of_their_ids() {
+    let early = CallId::new(1_790_000_000_000, [0xff; 10]);
+    let late = CallId::new(1_790_000_000_001, [0x00; 10]);
+    assert!(early < late && early.to_string() < late.to_string());
+    assert_eq!(early.to_string(), "call_01a0c4506c00ffffffffffffffffffff");
+    assert_ne!(late, CallId::new(1_790_000_000_001, [0x01; 10]));
+}
+
+#[test]
 fn only_who_was_quoted_may_answer_and_at_the_prices_that_were_quoted() {
     let row = r#"{"prompt":"1"}"#;
     let mut hold = hold(1, 100, SettleWhen::After);
