@@ -9,7 +9,6 @@ use alloy::primitives::U256;
 use futures::future::join_all;
 use groat::chain::dev::PAYER_FUNDS;
 use groat::clock::now_ms;
-use groat::protocol::mpp::session::Session;
 
 const CHARGE: &str = "\"tempo-charge\"";
 const COPIES: usize = 64;
@@ -177,11 +176,8 @@ async fn rule_8_a_channel_opened_into_silence_is_pending_and_nobody_late_is_aske
     let mut hand = Hand::of(&tempo);
     hand.valid_seconds = 5;
     let body = session_body("hello");
-    let challenge = hand.asked("session", &body).await;
-    let session = Session::from_request(&challenge.request).expect("a session");
-    let (channel, sent) = hand.opening(&session, DEPOSIT).await;
+    let (channel, sent, credential) = hand.to_open(&body, DEPOSIT).await;
     let expires_ms = now_ms() + hand.valid_seconds * 1000;
-    let credential = hand.open(challenge, &channel, &sent);
     proxy.turn(Mood::DownAfterBroadcast);
     pending(&hand.send(&body, &credential).await);
     until("the transaction has expired", || async {

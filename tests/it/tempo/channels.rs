@@ -102,10 +102,7 @@ async fn copies_of_an_opening_open_once_and_make_one_call() {
     let tempo = sessions("", &[]).await;
     let hand = Hand::of(&tempo);
     let body = session_body("hello");
-    let challenge = hand.asked("session", &body).await;
-    let session = Session::from_request(&challenge.request).expect("a session");
-    let (channel, sent) = hand.opening(&session, DEPOSIT).await;
-    let credential = hand.open(challenge, &channel, &sent);
+    let (channel, sent, credential) = hand.to_open(&body, DEPOSIT).await;
     let copies = (0..16).map(|_| hand.streamed(&channel, &body, &credential));
     let answers = join_all(copies).await;
     for answer in &answers {
@@ -227,12 +224,8 @@ async fn a_channel_is_filled_again_and_each_top_up_counts_once() {
     let hand = Hand::of(&tempo);
     // Enough for one call at a time, and no more.
     let body = session_body("one");
-    let challenge = hand.asked("session", &body).await;
-    let session = Session::from_request(&challenge.request).expect("a session");
-    let (channel, sent) = hand.opening(&session, 5).await;
-    let answer = hand
-        .send(&body, &hand.open(challenge, &channel, &sent))
-        .await;
+    let (_, _, credential) = hand.to_open(&body, 5).await;
+    let answer = hand.send(&body, &credential).await;
     let detail = answer.json()["detail"]
         .as_str()
         .unwrap_or_default()

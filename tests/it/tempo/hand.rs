@@ -255,12 +255,18 @@ impl Hand {
         self.credential(challenge, &payload)
     }
 
-    /// Opens a channel with a first stream, which is paid for as it asks; the channel and that answer.
-    pub(super) async fn opened(&self, body: &str, deposit: u64) -> (Channel, Answer) {
+    /// A channel that is not there yet, the transaction that opens it, and the credential of both for this body.
+    pub(super) async fn to_open(&self, body: &str, deposit: u64) -> (Channel, Bytes, String) {
         let challenge = self.asked("session", body).await;
         let session = Session::from_request(&challenge.request).expect("a session");
         let (channel, transaction) = self.opening(&session, deposit).await;
         let credential = self.open(challenge, &channel, &transaction);
+        (channel, transaction, credential)
+    }
+
+    /// Opens a channel with a first stream, which is paid for as it asks; the channel and that answer.
+    pub(super) async fn opened(&self, body: &str, deposit: u64) -> (Channel, Answer) {
+        let (channel, _, credential) = self.to_open(body, deposit).await;
         let answer = self.streamed(&channel, body, &credential).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         (channel, answer)

@@ -5,7 +5,6 @@ use super::stack::{Setup, Tempo};
 use super::{refused, session_body, sessions};
 use crate::harness::{Answer, chat, total, until};
 use alloy::primitives::U256;
-use groat::protocol::mpp::session::Session;
 
 const CHARGE: &str = "\"tempo-charge\"";
 const DEPOSIT: u64 = 100_000;
@@ -20,6 +19,19 @@ async fn killed(tempo: &mut Tempo, hand: &Hand, body: &str, credential: &str) {
     let answer = Answer::of(sent).await;
     assert!(answer.is_err(), "{answer:?}");
     tempo.gateway.wait().await;
+}
+
+/// A gateway that died at `place` while it opened a channel, and lives again; who opened it, the channel,
+/// and the credential.
+async fn killed_by_an_opening(place: &str, body: &str) -> (Tempo, Hand, Channel, String) {
+    let mut tempo = sessions("", &[]).await;
+    tempo.gateway.kill_9().await;
+    tempo.gateway.start(&format!("{place}=return")).await;
+    let hand = Hand::of(&tempo);
+    let (channel, _, credential) = hand.to_open(body, DEPOSIT).await;
+    killed(&mut tempo, &hand, body, &credential).await;
+    tempo.gateway.start("").await;
+    (tempo, hand, channel, credential)
 }
 
 #[cfg(feature = "failpoints")]
@@ -175,18 +187,9 @@ async fn rule_4_killed_after_a_sessions_capture_its_bill_stands() {
 #[cfg(feature = "failpoints")]
 #[tokio::test]
 async fn rule_5_killed_while_a_channel_is_opened_it_is_opened_once() {
+    let body = session_body("hello");
     for place in ["settle_sent", "settle_confirmed"] {
-        let mut tempo = sessions("", &[]).await;
-        tempo.gateway.kill_9().await;
-        tempo.gateway.start(&format!("{place}=return")).await;
-        let hand = Hand::of(&tempo);
-        let body = session_body("hello");
-        let challenge = hand.asked("session", &body).await;
-        let session = Session::from_request(&challenge.request).expect("a session");
-        let (channel, sent) = hand.opening(&session, DEPOSIT).await;
-        let credential = hand.open(challenge, &channel, &sent);
-        killed(&mut tempo, &hand, &body, &credential).await;
-        tempo.gateway.start("").await;
+        let (tempo, hand, channel, credential) = killed_by_an_opening(place, &body).await;
         tempo.reconcile().await;
         let answer = hand.streamed(&channel, &body, &credential).await;
         assert_eq!(answer.status, 200, "{place}: {answer:?}");
@@ -201,18 +204,9 @@ async fn rule_5_killed_while_a_channel_is_opened_it_is_opened_once() {
 #[cfg(feature = "failpoints")]
 #[tokio::test]
 async fn rule_8_killed_while_a_channel_is_opened_it_is_in_the_books_though_nobody_asks_again() {
+    let body = session_body("hello");
     for place in ["settle_sent", "settle_confirmed"] {
-        let mut tempo = sessions("", &[]).await;
-        tempo.gateway.kill_9().await;
-        tempo.gateway.start(&format!("{place}=return")).await;
-        let hand = Hand::of(&tempo);
-        let body = session_body("hello");
-        let challenge = hand.asked("session", &body).await;
-        let session = Session::from_request(&challenge.request).expect("a session");
-        let (channel, sent) = hand.opening(&session, DEPOSIT).await;
-        let credential = hand.open(challenge, &channel, &sent);
-        killed(&mut tempo, &hand, &body, &credential).await;
-        tempo.gateway.start("").await;
+        let (tempo, hand, channel, _) = killed_by_an_opening(place, &body).await;
         // By a voucher alone, as who lost the opening's transaction does.
         let answer = until("the channel is known", || async {
             let answer = hand.call(&channel, &body, 1).await;
