@@ -9,7 +9,7 @@ use super::sales::app;
 use super::task::Task;
 use crate::clock::now_ms;
 use crate::ledger::{
-    CallId, CallState, ChannelUse, Digest32, Event, Hold, HoldRefused, OnItsWay, ReplayKey,
+    CallId, CallState, ChannelUse, Digest32, Event, Haste, Hold, HoldRefused, OnItsWay, ReplayKey,
     RequestHash, SettleWhen, Takes,
 };
 use crate::payment::{
@@ -109,7 +109,8 @@ impl Attempt {
             SettleWhen::Before => authorized.sent.into_iter().collect(),
             SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => vec![forwarded],
         };
-        let (state, hold) = match shared.ledger.begin(hold, then).await {
+        let haste = haste(call.stream || authorized.settle_when == SettleWhen::Before);
+        let (state, hold) = match shared.ledger.begin(hold, then, haste).await {
             Ok(begun) => begun,
             Err(
                 HoldRefused::Taken { call: taken, .. }
@@ -273,6 +274,15 @@ pub(super) fn hold(shared: &Shared, call: &QuotedCall, payment: Payment) -> Resu
         stream: call.stream,
         at_ms: now_ms(),
     })
+}
+
+/// When a hold goes to the disk: at once if something but the call's bill waits for it. An answer in one
+/// piece goes out with its bill, behind which nothing that came before can be lost.
+pub(super) const fn haste(awaited: bool) -> Haste {
+    match awaited {
+        true => Haste::Now,
+        false => Haste::InCompany,
+    }
 }
 
 /// Another attempt won the race for this credential: tell its outcome to our listeners.

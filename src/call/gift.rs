@@ -1,7 +1,7 @@
 //! A call that costs nothing, whatever it uses: nobody pays for it and nobody is charged, so it needs no
 //! credential. It is held, metered and receipted like any other.
 
-use super::attempt::{Payment, Registered, hold};
+use super::attempt::{Payment, Registered, haste, hold};
 use super::desk::Shared;
 use super::quote::QuotedCall;
 use super::refusal::Refusal;
@@ -71,7 +71,10 @@ impl Gift {
         let conversation = call.conversation(&shared.routing.namer, &payer, &headers)?;
         let hold = hold(&shared, &call, payment)?;
         let forwarded = Event::Forwarded { at_ms: now_ms() };
-        let begun = shared.ledger.begin(hold, vec![forwarded]).await;
+        let begun = shared
+            .ledger
+            .begin(hold, vec![forwarded], haste(call.stream))
+            .await;
         let (state, hold) = begun.map_err(|error| {
             tracing::error!(%error, "a hold was not taken");
             Refusal::LedgerUnavailable

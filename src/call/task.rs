@@ -23,7 +23,9 @@ use crate::protocol::channel::Rule;
 use crate::protocol::{mpp, x402};
 use crate::router::{Conversation, UpstreamFailure};
 use alloy::primitives::Address;
+use futures::future::{Either, select};
 use http::HeaderMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -78,15 +80,16 @@ impl Task {
     }
 
     async fn drive(&self, mut known: Known, hold: OnItsWay) -> Ended {
-        let (early, hold) = match self.settle_when {
+        let mut hold = Some(hold);
+        let early = match self.settle_when {
             SettleWhen::Before => {
-                self.durable(hold).await?;
+                self.durable(&mut hold).await?;
                 let settled = self.settled_before(&mut known).await?;
                 let forwarded = Event::Forwarded { at_ms: now_ms() };
                 self.record(&mut known, forwarded).await?;
-                (Some(settled), None)
+                Some(settled)
             }
-            SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => (None, Some(hold)),
+            SettleWhen::OnFirstByte | SettleWhen::After | SettleWhen::ByClaim => None,
         };
         let routing = &self.shared.routing;
         let plan = Plan::of(routing, &self.call, self.conversation, now_ms());
@@ -101,27 +104,28 @@ impl Task {
             sent,
             settle_by: self.settle_by,
         };
-        // The hold comes to the disk while the upstream thinks; whoever is asked for an answer waits for
-        // both.
-        let durable = async {
-            match hold {
-                Some(hold) => self.durable(hold).await,
-                None => Ok(()),
-            }
-        };
+        // The hold comes to the disk while the upstream thinks.
         let begun = Box::pin(async {
             pass(Failpoint::Forward);
-            Ok(forward.begun().await)
+            forward.begun().await
         });
-        let ((), begun) = futures::future::try_join(durable, begun).await?;
+        let begun = match select(pin!(self.durable(&mut hold)), begun).await {
+            Either::Left((durable, begun)) => {
+                durable?;
+                begun.await
+            }
+            Either::Right((begun, _)) => begun,
+        };
         let (begun, answer) = match begun {
             Ok(begun) => begun,
             Err(unanswered) => return Box::pin(self.void(known, unanswered)).await,
         };
         self.answered(&mut known).await?;
         match answer {
-            Answer::Whole(whole) => self.pass_whole(known, begun, *whole, early).await,
+            // Its bill comes to the disk behind the hold, and nothing of it leaves before.
+            Answer::Whole(whole) => self.pass_whole(known, begun, *whole, (early, hold)).await,
             Answer::Stream(stream) => {
+                self.durable(&mut hold).await?;
                 // What is settled from its first byte on has time from then on.
                 let settle_by = match self.settle_when {
                     SettleWhen::OnFirstByte => None,
@@ -135,10 +139,14 @@ impl Task {
         }
     }
 
-    /// Waits until a stop would not undo the hold.
-    async fn durable(&self, hold: OnItsWay) -> Result<(), Refusal> {
-        hold.durable().await.map_err(|error| self.refused(&error))?;
-        pass(Failpoint::Hold);
+    /// Waits until a stop would not undo the hold, if that was not waited for before.
+    async fn durable(&self, hold: &mut Option<OnItsWay>) -> Result<(), Refusal> {
+        if let Some(written) = hold {
+            let durable = written.durable().await;
+            *hold = None;
+            durable.map_err(|error| self.refused(&error))?;
+            pass(Failpoint::Hold);
+        }
         Ok(())
     }
 
@@ -155,7 +163,7 @@ impl Task {
         mut known: Known,
         mut begun: Begun<'_>,
         answer: Whole,
-        early: Option<Settlement>,
+        (early, mut hold): (Option<Settlement>, Option<OnItsWay>),
     ) -> Ended {
         let settlement = self
             .settlement_on_first_byte(&mut known, &begun, early)
@@ -173,6 +181,7 @@ impl Task {
         let reading = (&answer.reading, End::Whole);
         let captured = self.capture(&mut known, &begun, reading, &heading, &told);
         let captured = Box::pin(captured).await?;
+        self.durable(&mut hold).await?;
         let heading = heading.charged(captured.charged);
         let headers = heading.headers(captured.books.as_ref());
         self.running.answer(headers, captured.rest, !self.end_waits);

@@ -5,7 +5,7 @@ use super::batch::Batch;
 use super::error::{HoldRefused, LedgerError};
 use super::handle::Ledger;
 use super::machine::{CallState, Event, Hold};
-use super::writer::Reply;
+use super::writer::{Message, Reply};
 use tokio::sync::oneshot;
 
 /// A hold that was taken and may not be on the disk yet.
@@ -13,10 +13,21 @@ use tokio::sync::oneshot;
 #[must_use = "nothing of an answer may leave before the hold is durable"]
 pub struct OnItsWay(oneshot::Receiver<bool>);
 
+/// When a hold goes to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// Right away: somebody waits for that.
+    Now,
+    /// With the next thing that somebody waits for, such as the call's own bill, or a moment later by
+    /// itself.
+    InCompany,
+}
+
 impl OnItsWay {
-    /// Returns once the hold is durable; fails when it never will be.
-    pub async fn durable(self) -> Result<(), LedgerError> {
-        match self.0.await {
+    /// Returns once the hold is durable; fails when it never will be. To be asked until it has said so,
+    /// and no more.
+    pub async fn durable(&mut self) -> Result<(), LedgerError> {
+        match (&mut self.0).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(LedgerError::Unavailable),
         }
@@ -31,6 +42,7 @@ impl Ledger {
         &self,
         hold: Hold,
         then: Vec<Event>,
+        haste: Haste,
     ) -> Result<(CallState, OnItsWay), HoldRefused> {
         let (answer, answered) = oneshot::channel();
         let (written, durable) = oneshot::channel();
@@ -54,7 +66,11 @@ impl Ledger {
             })
         };
         let closed = || HoldRefused::from(LedgerError::Unavailable);
-        self.send(Box::new(job)).await.map_err(|_| closed())?;
+        let message = match haste {
+            Haste::Now => Message::Job(Box::new(job)),
+            Haste::InCompany => Message::Patient(Box::new(job)),
+        };
+        self.send(message).await.map_err(|_| closed())?;
         let state = answered.await.map_err(|_| closed())??;
         Ok((state, OnItsWay(durable)))
     }

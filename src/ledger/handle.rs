@@ -426,13 +426,15 @@ impl Ledger {
             })
         };
         let closed = || E::from(LedgerError::Unavailable);
-        self.send(Box::new(job)).await.map_err(|_| closed())?;
+        self.send(Message::Job(Box::new(job)))
+            .await
+            .map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
     /// Has the writer do something; fails when it is gone.
-    pub(super) async fn send(&self, job: Job) -> Result<(), LedgerError> {
-        let sent = self.messages.send(Message::Job(job)).await;
+    pub(super) async fn send(&self, message: Message) -> Result<(), LedgerError> {
+        let sent = self.messages.send(message).await;
         sent.map_err(|_| LedgerError::Unavailable)
     }
 }

@@ -26,7 +26,7 @@ mod verify;
 mod writer;
 
 pub use answer::Answer;
-pub use begun::OnItsWay;
+pub use begun::{Haste, OnItsWay};
 pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;

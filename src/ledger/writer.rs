@@ -1,10 +1,14 @@
-//! The one thread that writes. Commands that arrive while a commit is under way share the next.
+//! The one thread that writes. Commands that arrive while a commit is under way share the next, and what
+//! nobody waits for yet waits a moment for what somebody does.
 
 use super::batch::Batch;
 use super::book::Book;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// The most commands in one commit.
 const BATCH_JOBS_MAX: usize = 512;
@@ -13,6 +17,8 @@ const BATCH_JOBS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// How many commands may wait; a sender beyond that waits for room.
 pub(super) const QUEUE_JOBS_MAX: usize = 4096;
+/// How long commands that nobody waits for are kept from the disk at most, if no other comes.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A command: looks at the batch, stages its writes, and leaves what to say once that is durable.
 pub(super) type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Reply + Send>;
@@ -21,8 +27,10 @@ pub(super) type Reply = Box<dyn FnOnce(bool) + Send>;
 
 /// What the writer is sent.
 pub(super) enum Message {
-    /// A command.
+    /// A command whose commit somebody waits for.
     Job(Job),
+    /// A command whose commit may be that of a later one.
+    Patient(Job),
     /// Commit what is in hand, close the store, say so, end.
     Stop(oneshot::Sender<()>),
 }
@@ -30,21 +38,44 @@ pub(super) enum Message {
 /// Runs until stopped, or until every sender is gone.
 pub(super) fn run(mut book: Book, mut messages: mpsc::Receiver<Message>, healthy: Arc<AtomicBool>) {
     let health = Health(healthy);
+    let clock = match tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+    {
+        Ok(clock) => clock,
+        Err(error) => {
+            tracing::error!(%error, "the ledger's writer cannot start");
+            return;
+        }
+    };
     while let Some(first) = messages.blocking_recv() {
         let mut batch = book.begin();
         let mut replies = Vec::new();
         let mut stopped = None;
+        let mut awaited = false;
+        let mut patience = None;
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Job(job) => replies.push(job(&mut batch)),
+                Message::Job(job) => {
+                    awaited = true;
+                    replies.push(job(&mut batch));
+                }
+                Message::Patient(job) => replies.push(job(&mut batch)),
                 Message::Stop(done) => {
                     stopped = Some(done);
                     break;
                 }
             }
             let full = replies.len() >= BATCH_JOBS_MAX || batch.bytes() >= BATCH_BYTES_MAX;
-            next = if full { None } else { messages.try_recv().ok() };
+            if full {
+                break;
+            }
+            next = messages.try_recv().ok();
+            if next.is_none() && !awaited {
+                let until = *patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                next = more(&clock, &mut messages, until);
+            }
         }
         let staged = batch.finish();
         let committed = book.commit(staged).is_ok();
@@ -60,6 +91,15 @@ pub(super) fn run(mut book: Book, mut messages: mpsc::Receiver<Message>, healthy
             return;
         }
     }
+}
+
+/// What comes until then, if something does.
+fn more(
+    clock: &Runtime,
+    messages: &mut mpsc::Receiver<Message>,
+    until: Instant,
+) -> Option<Message> {
+    clock.block_on(async { timeout_at(until, messages.recv()).await.ok().flatten() })
 }
 
 /// However the thread ends, a panic included, the ledger is not healthy afterwards.

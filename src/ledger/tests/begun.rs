@@ -44,8 +44,8 @@ async fn a_call_goes_on_before_its_hold_is_durable_and_is_told_when_it_is() {
     let store = MemoryDisk::new().open();
     let (ledger, _) = Ledger::open(Gated { store, gate }).expect("opens");
     let terms = hold(1, 100, SettleWhen::After);
-    let begun = ledger.begin(terms.clone(), Vec::new()).await;
-    let (state, hold) = begun.expect("nothing refuses it");
+    let begun = ledger.begin(terms.clone(), Vec::new(), Haste::Now).await;
+    let (state, mut hold) = begun.expect("nothing refuses it");
     assert_eq!(state.work, machine::Work::Held);
     assert_eq!(ledger.call(&terms.call).await, Ok(None), "a stop undoes it");
     open.send(()).expect("the writer waits");
@@ -54,16 +54,45 @@ async fn a_call_goes_on_before_its_hold_is_durable_and_is_told_when_it_is() {
 }
 
 #[tokio::test]
+async fn a_hold_nobody_waits_for_comes_to_the_disk_by_itself() {
+    let disk = MemoryDisk::new();
+    let (ledger, _) = Ledger::open(disk.open()).expect("opens");
+    let terms = hold(1, 100, SettleWhen::After);
+    let begun = ledger.begin(terms.clone(), Vec::new(), Haste::InCompany);
+    let (state, mut hold) = begun.await.expect("nothing refuses it");
+    assert_eq!(hold.durable().await, Ok(()));
+    assert_eq!(ledger.call(&terms.call).await, Ok(Some(state)));
+}
+
+#[tokio::test]
+async fn a_hold_nobody_waits_for_shares_the_commit_of_what_follows() {
+    const CALLS: u64 = 50;
+    let disk = MemoryDisk::new();
+    let (ledger, _) = Ledger::open(disk.open()).expect("opens");
+    for number in 1..=CALLS {
+        let terms = hold(number, 100, SettleWhen::After);
+        let id = terms.call;
+        let begun = ledger.begin(terms, Vec::new(), Haste::InCompany);
+        let (_, mut hold) = begun.await.expect("nothing refuses it");
+        let forwarded = Event::Forwarded { at_ms: 2 };
+        ledger.record(id, forwarded).await.expect("recorded");
+        assert_eq!(hold.durable().await, Ok(()), "what follows is behind it");
+    }
+    let commits = disk.commits();
+    assert!(commits < 2 * CALLS, "{commits} commits");
+}
+
+#[tokio::test]
 async fn a_hold_that_never_comes_to_the_disk_says_so() {
     let disk = MemoryDisk::new();
     let (ledger, _) = Ledger::open(disk.open()).expect("opens");
     disk.fault_after(0, MemoryFault::Refuse);
     let terms = hold(1, 100, SettleWhen::After);
-    let begun = ledger.begin(terms.clone(), Vec::new()).await;
-    let (_, hold) = begun.expect("nothing refuses it");
+    let begun = ledger.begin(terms.clone(), Vec::new(), Haste::Now).await;
+    let (_, mut hold) = begun.expect("nothing refuses it");
     assert_eq!(hold.durable().await, Err(LedgerError::Unavailable));
     assert_eq!(ledger.call(&terms.call).await, Ok(None));
-    let second = ledger.begin(terms, Vec::new()).await;
+    let second = ledger.begin(terms, Vec::new(), Haste::Now).await;
     assert!(
         matches!(second, Err(HoldRefused::Unavailable)),
         "{second:?}"

@@ -124,7 +124,10 @@ async fn events_that_are_recorded_together_share_a_commit() {
     let terms = hold(1, 100, SettleWhen::After);
     disk.fault_after(2, MemoryFault::Refuse);
     let then = vec![Event::Forwarded { at_ms: 2 }];
-    let (begun, hold) = ledger.begin(terms.clone(), then).await.expect("held");
+    let (begun, mut hold) = ledger
+        .begin(terms.clone(), then, Haste::Now)
+        .await
+        .expect("held");
     assert_eq!(hold.durable().await, Ok(()));
     assert_eq!(begun.work, machine::Work::Forwarded);
     let rest = vec![Event::Answered { at_ms: 3 }, capture(&terms, 30)];
@@ -145,9 +148,9 @@ async fn events_that_are_recorded_together_share_a_commit() {
 async fn an_event_that_is_refused_takes_those_after_it_along_and_none_before() {
     let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
     let terms = hold(1, 100, SettleWhen::After);
-    let begun = ledger.begin(terms.clone(), Vec::new()).await;
+    let begun = ledger.begin(terms.clone(), Vec::new(), Haste::Now).await;
     let (held, _on_its_way) = begun.expect("held");
-    let again = ledger.begin(terms.clone(), Vec::new()).await;
+    let again = ledger.begin(terms.clone(), Vec::new(), Haste::Now).await;
     assert!(matches!(again, Err(HoldRefused::Taken { .. })), "{again:?}");
     let mixed = vec![
         Event::Forwarded { at_ms: 2 },
