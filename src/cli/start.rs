@@ -56,6 +56,7 @@ impl Gateway {
 
     /// The same on a port that is held already, whatever the configuration says of it.
     pub(super) async fn start_on(listener: TcpListener, config: &Config) -> Result<Self, Failure> {
+        small_pages();
         let rpc = connect(config).await?;
         let address = listener.local_addr().map_err(Failure::other)?;
         let (ledger, open) = open_ledger(config)?;
@@ -219,6 +220,14 @@ impl Gateway {
         }
         self.ledger.shutdown().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Takes no huge pages: the kernel clears two MiB for one that is touched, which takes milliseconds, and a
+/// call may touch it.
+fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay");
     }
 }
 

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 /// The key that the store behind keeps the journal's [`Mark`] under.
 const MARK: &[u8] = b"j";
 
-/// So much goes into the store behind between two syncs of it. sled overwrites a freed segment once
-/// two more are full, and must have synced by then what was moved out of it: see ADR 1. The journal's own
-/// syncs wait behind these, so they are kept short.
-const MOVED_BYTES_MAX: usize = 256 << 10;
+/// So much goes into the store behind between two syncs of it, at leisure and in a hurry. sled overwrites a
+/// freed segment once two more are full, and must have synced by then what was moved out of it: see ADR 1.
+/// The journal's own syncs wait behind these, so they are kept short.
+const LEISURELY_BYTES: usize = 64 << 10;
+const HURRIED_BYTES: usize = 256 << 10;
 
 /// The store behind a journal. Clones are one store.
 pub(in crate::ledger) trait Base:
@@ -308,10 +309,19 @@ fn move_into<B: Base>(
         base.put(key, value)?;
         let value = value.map_or(0, <[u8]>::len);
         bytes = bytes.saturating_add(key.len()).saturating_add(value);
-        if bytes >= MOVED_BYTES_MAX {
+        let hurried = hurry.load(Ordering::Relaxed);
+        let enough = match hurried {
+            true => HURRIED_BYTES,
+            false => LEISURELY_BYTES,
+        };
+        if !hurried {
+            // A thread that only computes keeps its processor for milliseconds, whoever else wants it.
+            std::thread::yield_now();
+        }
+        if bytes >= enough {
             base.sync()?;
             bytes = 0;
-            if !hurry.load(Ordering::Relaxed) {
+            if !hurried {
                 base.rest(since.elapsed());
             }
             since = Instant::now();
