@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -94,6 +95,8 @@ fn children(dir: &Path, prefix: &str) -> Vec<PathBuf> {
 pub(super) struct Anvil {
     child: Child,
     listening: String,
+    /// Old states that it keeps out of its memory: gigabytes in a long run, which it never removes.
+    _states: TempDir,
 }
 
 impl Anvil {
@@ -104,9 +107,12 @@ impl Anvil {
         chain_id: u64,
         rules: &[&str],
     ) -> Result<Self, DevError> {
+        let states = TempDir::new().map_err(|error| node(&error.to_string()))?;
         let mut child = leashed(program)
             .args(["--host", "127.0.0.1", "--port", "0"])
             .args(["--chain-id", &chain_id.to_string()])
+            .arg("--cache-path")
+            .arg(states.path())
             .args(rules)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -122,7 +128,11 @@ impl Anvil {
             let mut scrap = [0; 8192];
             while matches!(stdout.read(&mut scrap).await, Ok(1..)) {}
         });
-        Ok(Self { child, listening })
+        Ok(Self {
+            child,
+            listening,
+            _states: states,
+        })
     }
 
     pub(super) fn rpc_url(&self) -> String {

@@ -8,6 +8,7 @@ use alloy::primitives::{Address, U256};
 use futures::future::join_all;
 use groat::sim::SimConfig;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 #[tokio::test]
 async fn dev_prints_one_line_that_says_where_everything_is_and_all_of_it_answers() {
@@ -100,16 +101,23 @@ async fn devs_that_are_started_together_listen_each_on_a_port_of_its_own() {
 }
 
 #[tokio::test]
-async fn dev_leaves_nothing_running_when_it_is_told_to_stop() {
+async fn dev_leaves_nothing_running_and_nothing_on_the_disk_when_it_is_told_to_stop() {
     for signal in ["TERM", "INT"] {
         let dev = Dev::start(&[]).await;
         let processes = descendants(dev.pid());
         assert!(!processes.is_empty(), "the chain is a process of its own");
+        let states = states_of_the_chain(&processes);
+        assert!(
+            states.is_dir(),
+            "{} is not in use: where do old states go?",
+            states.display()
+        );
         let addresses = [dev.says("gateway").to_owned(), dev.says("rpc").to_owned()];
         let (status, more) = dev.end_by(signal).await;
         assert_eq!(status.code(), Some(0), "SIG{signal}");
         assert_eq!(more, Vec::<String>::new(), "one line, and nothing else");
         gone(&processes).await;
+        assert!(!states.exists(), "{} is left behind", states.display());
         for address in addresses {
             assert!(
                 http()
@@ -121,6 +129,18 @@ async fn dev_leaves_nothing_running_when_it_is_told_to_stop() {
             );
         }
     }
+}
+
+/// Where anvil puts the states that it keeps out of its memory, by its own command line.
+fn states_of_the_chain(processes: &[u32]) -> PathBuf {
+    let lines = processes
+        .iter()
+        .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok());
+    let mut named = lines.filter_map(|line| {
+        let mut words = line.split('\0').skip_while(|word| *word != "--cache-path");
+        words.nth(1).map(PathBuf::from)
+    });
+    named.next_back().expect("anvil is told where")
 }
 
 #[tokio::test]
