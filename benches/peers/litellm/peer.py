@@ -57,10 +57,10 @@ def take_output():
 
 
 def leash():
-    """Ends the process with its owner, so that a killed harness leaves nothing behind."""
+    """Ends the process and its workers with their owner, so that a killed harness leaves nothing behind."""
     while os.read(0, 4096):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.killpg(0, signal.SIGKILL)
 
 
 def say_ready(harness, port):

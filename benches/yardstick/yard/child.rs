@@ -64,11 +64,17 @@ impl Program {
     pub(crate) async fn stop(mut self) {
         // To wait for it is to close its standard input, which is its leash.
         let leash = self.child.stdin.take();
-        let pid = self.pid().to_string();
+        let Some(pid) = self.child.id() else { return };
+        let pid = pid.to_string();
         let asked = Command::new("kill").args(["-s", "TERM", &pid]).status();
         let _ = asked.await;
         let _ = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
         drop(leash);
+        // Workers may outlive who started them, and would run beside everything that is measured next.
+        let group = format!("-{pid}");
+        let mut kill = Command::new("kill");
+        kill.args(["-s", "KILL", "--", &group]);
+        let _ = kill.stderr(std::process::Stdio::null()).status().await;
     }
 }
 
