@@ -67,8 +67,7 @@ pub(super) fn run(mut book: Book, mut messages: mpsc::Receiver<Message>, healthy
                     break;
                 }
             }
-            let full = replies.len() >= BATCH_JOBS_MAX || batch.bytes() >= BATCH_BYTES_MAX;
-            if full {
+            if replies.len() >= BATCH_JOBS_MAX || batch.bytes() >= BATCH_BYTES_MAX {
                 break;
             }
             next = messages.try_recv().ok();

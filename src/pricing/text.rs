@@ -155,6 +155,7 @@ impl<'de> Deserialize<'de> for DecimalText {
                 Ok(DecimalText::Unquoted(n.to_string()))
             }
 
+            // A float is read for one thing only: to be named in the error that refuses it.
             fn visit_f64<E>(self, n: f64) -> Result<DecimalText, E> {
                 Ok(DecimalText::Unquoted(n.to_string()))
             }

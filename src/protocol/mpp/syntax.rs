@@ -117,7 +117,7 @@ fn bare(rest: &mut Peekable<Chars<'_>>) -> String {
     value.trim_end().to_owned()
 }
 
-/// Reads a quoted text behind its first quote. The kits write what is beyond Latin-1 as `\uXXXX`.
+/// Reads a quoted text behind its first quote. The kits write what is beyond Latin-1 as `\u` and four digits.
 fn quoted(rest: &mut Peekable<Chars<'_>>) -> Result<String, SyntaxError> {
     let mut units: Vec<u16> = Vec::new();
     loop {
@@ -148,7 +148,7 @@ fn unicode(rest: &mut Peekable<Chars<'_>>) -> Option<u16> {
     Some(unit)
 }
 
-/// Prints one parameter; what is not ASCII becomes `\uXXXX`.
+/// Prints one parameter; what is not ASCII becomes `\u` and four digits.
 pub(super) fn write(name: &str, value: &str, out: &mut String) -> Result<(), SyntaxError> {
     if value.chars().any(char::is_control) {
         return Err(SyntaxError::Control);
