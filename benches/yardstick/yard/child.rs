@@ -14,19 +14,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
+    /// Its process id, and that of its group.
+    pid: u32,
 }
 
 impl Program {
     /// Starts a leashed command that says nothing of use.
     pub(crate) fn start(command: &mut Command) -> Outcome<Self> {
         let child = command.stdout(std::process::Stdio::null()).spawn()?;
-        Ok(Self { child })
+        Self::of(child)
     }
 
     /// Starts a leashed command, and waits for its line that begins with `ready`; gives the rest of it.
     pub(crate) async fn ready(command: &mut Command) -> Outcome<(Self, String)> {
         let mut child = command.stdout(std::process::Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
+        let program = Self::of(child)?;
         let mut lines = BufReader::new(stdout).lines();
         let said = async {
             while let Some(line) = lines.next_line().await? {
@@ -47,11 +50,16 @@ impl Program {
             let mut scrap = [0; 8192];
             while matches!(rest.read(&mut scrap).await, Ok(1..)) {}
         });
-        Ok((Self { child }, said))
+        Ok((program, said))
+    }
+
+    fn of(child: Child) -> Outcome<Self> {
+        let pid = child.id().ok_or("it ended at once")?;
+        Ok(Self { child, pid })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id().unwrap_or_default()
+        self.pid
     }
 
     /// How it ended, if it has.
@@ -64,17 +72,20 @@ impl Program {
     pub(crate) async fn stop(mut self) {
         // To wait for it is to close its standard input, which is its leash.
         let leash = self.child.stdin.take();
-        let Some(pid) = self.child.id() else { return };
-        let pid = pid.to_string();
+        let pid = self.pid.to_string();
         let asked = Command::new("kill").args(["-s", "TERM", &pid]).status();
         let _ = asked.await;
         let _ = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
         drop(leash);
-        // Workers may outlive who started them, and would run beside everything that is measured next.
-        let group = format!("-{pid}");
-        let mut kill = Command::new("kill");
-        kill.args(["-s", "KILL", "--", &group]);
-        let _ = kill.stderr(std::process::Stdio::null()).status().await;
+    }
+}
+
+impl Drop for Program {
+    /// Workers may outlive who started them, and would run beside everything that is measured next.
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new("kill");
+        kill.args(["-s", "KILL", "--", &format!("-{}", self.pid)]);
+        let _ = kill.stderr(std::process::Stdio::null()).status();
     }
 }
 

@@ -17,6 +17,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines of its banner read while looking for the address; it prints about 60.
 const BANNER_LINES_MAX: usize = 500;
 
+/// Old states that it keeps on the disk besides the hundreds in its memory: it would keep all of them, which
+/// is tens of gigabytes for some ten thousand blocks, and nothing here looks so far back.
+const STATES_MAX: &str = "64";
+
 /// Why there is no local chain.
 #[derive(Debug, thiserror::Error)]
 pub enum DevError {
@@ -95,7 +99,7 @@ fn children(dir: &Path, prefix: &str) -> Vec<PathBuf> {
 pub(super) struct Anvil {
     child: Child,
     listening: String,
-    /// Old states that it keeps out of its memory: gigabytes in a long run, which it never removes.
+    /// Where it keeps old states, which it never removes itself.
     _states: TempDir,
 }
 
@@ -113,6 +117,7 @@ impl Anvil {
             .args(["--chain-id", &chain_id.to_string()])
             .arg("--cache-path")
             .arg(states.path())
+            .args(["--max-persisted-states", STATES_MAX])
             .args(rules)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

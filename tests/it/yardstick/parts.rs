@@ -1,11 +1,14 @@
 //! The parts that count and read.
 
+use crate::harness::gone;
+use crate::yard::child::Program;
 use crate::yard::histogram::Durations;
 use crate::yard::http::{self, Body, Extent};
 use crate::yard::job::Tally;
 use crate::yard::process::{Used, number, used};
 use proptest::prelude::*;
 use std::time::Duration;
+use tokio::process::Command;
 
 fn durations(nanoseconds: &[u64]) -> Durations {
     let mut durations = Durations::default();
@@ -126,6 +129,19 @@ fn tallies_add_up_and_complain_of_every_lost_call() {
     assert_eq!((sum.first.count(), sum.rate()), (2, 19.0 / 4.0));
     let complaint = sum.complaint().expect("one call is missing");
     assert!(complaint.starts_with("1 of 20 calls"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_program_takes_along_what_it_started() {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "sleep 600 & echo ready $!; wait"])
+        .process_group(0)
+        .kill_on_drop(true);
+    let (program, worker) = Program::ready(&mut command).await.expect("it starts");
+    let worker: u32 = worker.parse().expect("a process id");
+    drop(program);
+    gone(&[worker]).await;
 }
 
 #[test]
