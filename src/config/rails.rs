@@ -173,7 +173,7 @@ impl ExposureConfig {
         let config = Self {
             payer_first: usd(&mut r, "payer_first_usd", "1.00", decimals),
             payer_max: usd(&mut r, "payer_max_usd", "10.00", decimals),
-            payer_calls: r.number("payer_calls", 32, 1..=100_000),
+            payer_calls: r.number("payer_calls", 128, 1..=100_000),
             total_max: usd(&mut r, "total_usd", "100.00", decimals),
             total_calls: r.number("total_calls", 4096, 1..=1_000_000),
         };

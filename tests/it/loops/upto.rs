@@ -1,4 +1,5 @@
 //! By `upto`: whatever gets lost between, the chain has moved what was billed, to the last unit.
+//! A payer may have many calls open here: how fast the chain settles beside other tests is not the matter.
 
 use super::books::{Books, Moved};
 use super::front::{Front, Loses};
@@ -15,7 +16,12 @@ const CALLS_AFRESH: u64 = 24;
 
 #[tokio::test]
 async fn the_typescript_client_pays_by_upto_through_losses_to_the_last_unit() {
-    all_is_accounted_for(Loop::Node, "rails = [\"upto\", \"exact\"]\n", false).await;
+    const ALONE: &str = r#"
+rails = ["upto", "exact"]
+[exposure]
+payer_calls = 1000
+"#;
+    all_is_accounted_for(Loop::Node, ALONE, false).await;
 }
 
 #[tokio::test]
@@ -25,6 +31,8 @@ rails = ["upto", "exact"]
 [settler]
 address = "0x5e771e4000000000000000000000000000000001"
 batch_wait_ms = 500
+[exposure]
+payer_calls = 1000
 "#;
     all_is_accounted_for(Loop::Python, TOGETHER, true).await;
 }
