@@ -121,6 +121,11 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// The number of the newest log entry, staged or committed.
+    pub(super) const fn last_seq(&self) -> u64 {
+        self.head.seq
+    }
+
     /// How many bytes are staged.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
@@ -145,7 +150,7 @@ impl<'a> Batch<'a> {
         let known = self.newer.call(id);
         match known.or_else(|| self.recent?.call(id)) {
             Some(Some(state)) => Ok(Some(state.clone())),
-            _ => self.read(&keys::state(&EntityId::Call(*id))),
+            _ => self.recorded_call(id),
         }
     }
 
@@ -244,26 +249,20 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The states of everything whose entry in the open index begins with `prefix`, in id order.
-    pub(super) fn open_states<T: DeserializeOwned>(
+    /// Everything whose entry in the open index begins with `prefix`, in id order, by what reads one.
+    pub(super) fn open_states<T>(
         &self,
         prefix: &[u8],
+        read: impl Fn(&EntityId) -> Result<Option<T>, LedgerError>,
     ) -> Result<Vec<T>, LedgerError> {
-        let mut states = Vec::new();
-        for (key, _) in self.scan(prefix, usize::MAX)? {
+        let nothing = || LedgerError::Corrupt("the open index names nothing".to_owned());
+        let pairs = self.scan(prefix, usize::MAX)?;
+        let states = pairs.iter().map(|(key, _)| {
             let id = std::str::from_utf8(key.get(keys::OPEN.len()..).unwrap_or_default());
             let id = id.ok().and_then(|id| id.parse::<EntityId>().ok());
-            let state = match id {
-                Some(id) => self.read(&keys::state(&id))?,
-                None => None,
-            };
-            states.push(
-                state.ok_or_else(|| {
-                    LedgerError::Corrupt("the open index names nothing".to_owned())
-                })?,
-            );
-        }
-        Ok(states)
+            read(&id.ok_or_else(nothing)?)?.ok_or_else(nothing)
+        });
+        states.collect()
     }
 
     /// Takes the store as failed: nothing more is written.

@@ -7,6 +7,7 @@ use super::machine::{
     CallId, CallState, ChannelState, Credit, CreditKey, EntityId, Event, Hold, ReplayKey, Standing,
     TransitionError,
 };
+use super::steps::CallRecord;
 use super::store::Pair;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -120,7 +121,10 @@ impl Batch<'_> {
 
     /// All calls with something left to do, in the order of their ids.
     pub(super) fn open_calls(&self) -> Result<Vec<CallState>, LedgerError> {
-        self.open_states(keys::OPEN_CALLS)
+        self.open_states(keys::OPEN_CALLS, |id| match id {
+            EntityId::Call(id) => self.recorded_call(id),
+            _ => Ok(None),
+        })
     }
 
     /// How a payer has paid after the fact.
@@ -140,6 +144,10 @@ impl Batch<'_> {
         let old_credit = before
             .as_ref()
             .map_or(Ok(Credit::default()), CallState::credit)?;
+        let record = match before {
+            Some(_) => self.call_record(&id)?,
+            None => None,
+        };
         let mut state = before;
         let mut standing = None;
         let mut channel = Moving::default();
@@ -186,7 +194,7 @@ impl Batch<'_> {
         }
         let change = Change {
             id: EntityId::Call(id),
-            state: encode(&call)?,
+            state: CallRecord::after(record, self.last_seq(), events.len(), &call)?,
             open: call.open(),
             beside,
         };

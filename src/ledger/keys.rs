@@ -4,7 +4,7 @@ use super::machine::{CallId, ChannelId, CreditKey, EntityId, ReplayKey};
 
 /// The event log, by number.
 pub(super) const LOG: &[u8] = b"e/";
-/// Calls, by id.
+/// The numbers of calls' log entries, by call id.
 pub(super) const CALLS: &[u8] = b"c/";
 /// Withdrawals, by id.
 pub(super) const WITHDRAWALS: &[u8] = b"w/";

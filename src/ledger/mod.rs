@@ -21,6 +21,7 @@ mod notes;
 mod operations;
 mod payouts;
 mod recent;
+mod steps;
 mod store;
 mod verify;
 mod writer;

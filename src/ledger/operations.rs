@@ -67,7 +67,7 @@ impl Batch<'_> {
 
     /// All operations with something left to do, in the order of their ids.
     pub(super) fn open_operations(&self) -> Result<Vec<OperationState>, LedgerError> {
-        self.open_states(keys::OPEN_OPERATIONS)
+        self.open_states(keys::OPEN_OPERATIONS, |id| self.read(&keys::state(id)))
     }
 
     fn append_operation(

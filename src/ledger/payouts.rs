@@ -63,7 +63,7 @@ impl Batch<'_> {
 
     /// All withdrawals with something left to do, in the order of their ids.
     pub(super) fn open_withdrawals(&self) -> Result<Vec<WithdrawalState>, LedgerError> {
-        self.open_states(keys::OPEN_WITHDRAWALS)
+        self.open_states(keys::OPEN_WITHDRAWALS, |id| self.read(&keys::state(id)))
     }
 
     /// All credits of a payer.

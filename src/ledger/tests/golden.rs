@@ -34,6 +34,14 @@ async fn a_ledger_from_before_channels_is_sound_and_goes_on() {
     );
     let terms = hold(50, 100, SettleWhen::After);
     assert_eq!(ledger.hold(terms).await, Ok(None));
+    let old = open.calls.iter().find(|call| call.work == Work::Forwarded);
+    let old = old.expect("a call under way").hold.call;
+    let voided = Event::Voided {
+        reason: VoidReason::Restart,
+        at_ms: 50,
+    };
+    let voided = ledger.record(old, voided).await.expect("goes on");
+    assert_eq!(ledger.call(&old).await, Ok(Some(voided)));
     assert!(ledger.verify().await.expect("reads").is_sound());
 }
 

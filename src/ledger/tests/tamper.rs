@@ -93,13 +93,19 @@ async fn every_other_changed_record_is_named_too() {
     let id = EntityId::Call(call_id(1));
     let key_of_credit = CreditKey::of(&payer(1), NETWORK, ASSET).expect("a key");
     let garbage = |bytes: &mut Vec<u8>| *bytes = b"{}".to_vec();
+    let one_less = |bytes: &mut Vec<u8>| {
+        let mut steps: Vec<u64> = serde_json::from_slice(bytes).expect("numbers");
+        steps.pop();
+        *bytes = serde_json::to_vec(&steps).expect("text");
+    };
     let other_call = |bytes: &mut Vec<u8>| *bytes = call_id(2).to_string().into_bytes();
     type Change<'a> = (&'a str, Vec<u8>, &'a dyn Fn(&mut Vec<u8>));
     let channel = EntityId::Channel(channel_id(1));
     let claim = EntityId::Operation(operation_id(1));
-    let changes: [Change<'_>; 13] = [
+    let changes: [Change<'_>; 14] = [
         ("state", keys::state(&id), &garbage),
-        ("charge", keys::state(&id), &flip("charged\":\"")),
+        ("another call's step", keys::state(&id), &flip("[")),
+        ("a step less", keys::state(&id), &one_less),
         ("replay key", keys::replay(&key(1)), &other_call),
         ("payment id", keys::payment_id(&key(101)), &other_call),
         (

@@ -6,6 +6,7 @@ use super::super::keys;
 use super::super::machine::{
     CallId, CallState, ChannelId, ChannelState, CreditKey, EntityId, ReplayKey, Standing, Work,
 };
+use super::super::steps::CallRecord;
 use super::super::store::{Reader, StoreError};
 use super::replay::Walk;
 use super::{about, each};
@@ -18,7 +19,17 @@ impl Walk {
         let mut faults = Vec::new();
         for (id, state) in &self.calls {
             let mut fault = |what: &str| faults.push(about(id, what));
-            stored_as(store, EntityId::Call(*id), state, state.open(), &mut fault)?;
+            let entity = EntityId::Call(*id);
+            let stored = store.read(&keys::state(&entity))?;
+            let told = match stored.and_then(|bytes| CallRecord::decode(&bytes).ok()) {
+                Some(CallRecord::Steps(steps)) => self.steps.get(id) == Some(&steps),
+                Some(CallRecord::State(stored)) => *stored == *state,
+                None => false,
+            };
+            if !told {
+                fault("its record does not tell what the log does");
+            }
+            indexed_as(store, entity, state.open(), &mut fault)?;
             let leads_here = |key: Vec<u8>| -> Result<bool, StoreError> {
                 Ok(store.read(&key)?.as_deref() == Some(id.to_string().as_bytes()))
             };
@@ -151,6 +162,15 @@ fn stored_as<T: DeserializeOwned + PartialEq>(
     if stored.as_ref() != Some(replayed) {
         fault("the stored state is not the replayed one");
     }
+    indexed_as(store, id, open, fault)
+}
+
+fn indexed_as(
+    store: &dyn Reader,
+    id: EntityId,
+    open: bool,
+    fault: &mut impl FnMut(&str),
+) -> Result<(), StoreError> {
     if store.read(&keys::open(&id))?.is_some() != open {
         fault("the open index disagrees with its state");
     }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub(super) struct Walk {
     pub(super) last: Head,
     pub(super) calls: BTreeMap<CallId, CallState>,
+    /// The numbers of each call's entries.
+    pub(super) steps: BTreeMap<CallId, Vec<u64>>,
     pub(super) withdrawals: BTreeMap<WithdrawalId, WithdrawalState>,
     pub(super) channels: BTreeMap<ChannelId, ChannelState>,
     pub(super) operations: BTreeMap<OperationId, OperationState>,
@@ -27,6 +29,7 @@ impl Default for Walk {
         Self {
             last: Head::EMPTY,
             calls: BTreeMap::new(),
+            steps: BTreeMap::new(),
             withdrawals: BTreeMap::new(),
             channels: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -67,6 +70,9 @@ impl Walk {
             seq,
             hash: entry.hash,
         };
+        if let EntityId::Call(id) = entry.id {
+            self.steps.entry(id).or_default().push(seq);
+        }
         match entry.parsed() {
             Ok(event) => {
                 if let Err(error) = self.replay(entry.id, &event) {
