@@ -2,6 +2,7 @@
 
 mod yard;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use yard::Outcome;
 use yard::plan::Plan;
 use yard::report::{Known, Results, machine};
-use yard::run::{Found, Wanted, run};
+use yard::run::{Found, MEASURES, Wanted, run};
 use yard::session::{Session, tell};
 use yard::stage::{Place, Stage};
 
@@ -22,8 +23,8 @@ struct Arguments {
     /// A few minutes instead of half an hour
     #[arg(long)]
     quick: bool,
-    /// Only this measure: latency, saturation, bodies, gaps, settled, streams, model or soak (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    /// Only this measure (may be repeated)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(MEASURES))]
     measure: Vec<String>,
     /// Only arms whose names contain this, beside direct and nginx (may be repeated)
     #[arg(long, value_name = "PART")]

@@ -12,6 +12,8 @@ pub(crate) struct Body {
     pub(crate) stream: bool,
     /// The most tokens that may be answered.
     pub(crate) output: u64,
+    /// Whether the model may go by what it keeps of earlier prompts (llama.cpp's `cache_prompt`).
+    pub(crate) cached: bool,
 }
 
 /// A body's text as one connection sends it.
@@ -30,6 +32,7 @@ impl Body {
             bytes,
             stream: false,
             output: OUTPUT,
+            cached: true,
         }
     }
 
@@ -40,6 +43,7 @@ impl Body {
             bytes: 1024,
             stream: true,
             output: OUTPUT,
+            cached: true,
         }
     }
 
@@ -55,10 +59,14 @@ impl Body {
             true => r#""stream":true,"stream_options":{"include_usage":true},"#,
             false => "",
         };
+        let afresh = match self.cached {
+            true => "",
+            false => r#""cache_prompt":false,"#,
+        };
         let words = |content: &str| {
             let messages = json!([{"role": "user", "content": content}]);
             format!(
-                r#"{{"model":"{model}",{streamed}"max_tokens":{output},"temperature":0,"user":"{OWN_NUMBER}","messages":{messages}}}"#
+                r#"{{"model":"{model}",{streamed}{afresh}"max_tokens":{output},"temperature":0,"user":"{OWN_NUMBER}","messages":{messages}}}"#
             )
         };
         let missing = self.bytes.saturating_sub(words("").len());

@@ -28,6 +28,9 @@ pub(crate) const SETTLED: &str = super::settled::MEASURE;
 pub(crate) const STREAMS: &str = "streams";
 pub(crate) const SOAK: &str = "soak";
 pub(crate) const MODEL: &str = "model";
+pub(crate) const MEASURES: [&str; 8] = [
+    LATENCY, SATURATION, BODIES, GAPS, SETTLED, STREAMS, MODEL, SOAK,
+];
 
 /// Length of the body of a usual call.
 pub(crate) const USUAL_BYTES: usize = 1024;

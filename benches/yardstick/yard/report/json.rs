@@ -4,6 +4,7 @@ use super::Results;
 use super::figures::{cpu_us, written};
 use super::goals::goals;
 use crate::yard::histogram::Durations;
+use crate::yard::model::Both;
 use crate::yard::session::Line;
 use serde_json::{Map, Value, json};
 
@@ -58,10 +59,13 @@ pub(crate) fn json(results: &Results) -> Value {
                 .collect();
             steps
         }),
-        "first_token": results.tokens.as_ref().map(|tokens| json!({
-            "direct": durations(&tokens.direct),
-            "groat": durations(&tokens.groat),
-        })),
+        "first_token": results.tokens.as_ref().map(|tokens| {
+            let both = |both: &Both| json!({
+                "direct": durations(&both.direct),
+                "groat": durations(&both.groat),
+            });
+            json!({"cached": both(&tokens.cached), "afresh": both(&tokens.afresh)})
+        }),
         "ledger_events_a_second": results.ledger_events,
         "runs": results.lines.iter().map(line).collect::<Vec<_>>(),
     })
