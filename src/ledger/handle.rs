@@ -91,10 +91,7 @@ impl Ledger {
         let healthy = Arc::new(AtomicBool::new(true));
         let (messages, received) = mpsc::channel(QUEUE_JOBS_MAX);
         let seen = Arc::clone(&healthy);
-        let thread = std::thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || writer::run(book, received, seen))
-            .map_err(OpenError::Thread)?;
+        let thread = writer::start(book, received, seen).map_err(OpenError::Thread)?;
         let ledger = Self {
             reader,
             messages,

@@ -5,8 +5,9 @@ use super::batch::Batch;
 use super::book::Book;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -35,19 +36,19 @@ pub(super) enum Message {
     Stop(oneshot::Sender<()>),
 }
 
-/// Runs until stopped, or until every sender is gone.
-pub(super) fn run(mut book: Book, mut messages: mpsc::Receiver<Message>, healthy: Arc<AtomicBool>) {
-    let health = Health(healthy);
-    let clock = match tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-    {
-        Ok(clock) => clock,
-        Err(error) => {
-            tracing::error!(%error, "the ledger's writer cannot start");
-            return;
-        }
-    };
+/// Starts the thread, which runs until it is stopped, or until every sender is gone.
+pub(super) fn start(
+    book: Book,
+    messages: mpsc::Receiver<Message>,
+    healthy: Arc<AtomicBool>,
+) -> std::io::Result<JoinHandle<()>> {
+    let clock = Builder::new_current_thread().enable_time().build()?;
+    std::thread::Builder::new()
+        .name("ledger".to_owned())
+        .spawn(move || run(&clock, book, messages, Health(healthy)))
+}
+
+fn run(clock: &Runtime, mut book: Book, mut messages: mpsc::Receiver<Message>, health: Health) {
     while let Some(first) = messages.blocking_recv() {
         let mut batch = book.begin();
         let mut replies = Vec::new();
@@ -73,7 +74,7 @@ pub(super) fn run(mut book: Book, mut messages: mpsc::Receiver<Message>, healthy
             next = messages.try_recv().ok();
             if next.is_none() && !awaited {
                 let until = *patience.get_or_insert_with(|| Instant::now() + PATIENCE);
-                next = more(&clock, &mut messages, until);
+                next = more(clock, &mut messages, until);
             }
         }
         let staged = batch.finish();
