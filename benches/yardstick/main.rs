@@ -4,9 +4,11 @@ mod yard;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use yard::Outcome;
 use yard::plan::Plan;
@@ -68,6 +70,9 @@ enum Command {
     Load { job: PathBuf },
     /// Be the null upstream
     Null,
+    /// Be a proxy that only passes on
+    #[command(hide = true)]
+    Pass { upstream: SocketAddr },
 }
 
 #[tokio::main]
@@ -88,11 +93,8 @@ async fn begin(arguments: Arguments) -> Outcome<()> {
             say(&serde_json::to_string(&yard::load::run(job).await?)?);
             Ok(())
         }
-        Some(Command::Null) => {
-            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-            say(&format!("ready {}", listener.local_addr()?));
-            yard::null::serve(listener).await
-        }
+        Some(Command::Null) => yard::null::serve(listener().await?).await,
+        Some(Command::Pass { upstream }) => yard::pass::serve(listener().await?, *upstream).await,
         None => tokio::select! {
             measured = measure(&arguments) => measured,
             // What was started ends with what is dropped here.
@@ -102,6 +104,13 @@ async fn begin(arguments: Arguments) -> Outcome<()> {
             }
         },
     }
+}
+
+/// A port of its own, which is told.
+async fn listener() -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    say(&format!("ready {}", listener.local_addr()?));
+    Ok(listener)
 }
 
 /// Resolves at SIGINT or SIGTERM.

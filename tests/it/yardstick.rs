@@ -4,12 +4,13 @@
 mod figures;
 mod parts;
 
-use crate::yard::arm::{Arm, Stretch, UNPAID, VOUCHER};
+use crate::yard::arm::{Arm, LIBRARIES, Stretch, UNPAID, VOUCHER};
 use crate::yard::body::Body;
 use crate::yard::books::books;
 use crate::yard::gateway::{Gateway, Spec};
 use crate::yard::job::{Pace, Tally};
 use crate::yard::memory;
+use crate::yard::pass;
 use crate::yard::session::Session;
 use crate::yard::settled::{MEASURE, Settling};
 use crate::yard::stage::{Place, Stage};
@@ -75,6 +76,11 @@ async fn every_call_of_every_arm_is_answered_and_counted() {
         let tally = run(&mut direct, &stage, body, Pace::Once).await;
         assert_eq!(tally.answered, CONNECTIONS as u64);
     }
+
+    let passing = pass::start(&stage.place, stage.null.address).await;
+    let mut alone = Arm::plain(LIBRARIES, passing.expect("a proxy").address, None);
+    let tally = run(&mut alone, &stage, &whole, Pace::Once).await;
+    assert_eq!(tally.answered, CONNECTIONS as u64);
 
     let mut unpaid = Arm::unpaid(UNPAID, &gateway);
     let open = Pace::Open {

@@ -15,6 +15,7 @@ pub(crate) const PATH: &str = "/v1/chat/completions";
 /// The arms' names, but for those of peers.
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const NGINX: &str = "nginx";
+pub(crate) const LIBRARIES: &str = "axum and reqwest alone";
 pub(crate) const NGINX_STATIC: &str = "nginx static";
 pub(crate) const UNPAID: &str = "groat 402";
 pub(crate) const FREE: &str = "groat free";

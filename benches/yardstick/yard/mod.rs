@@ -16,6 +16,7 @@ pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod nginx;
 pub(crate) mod null;
+pub(crate) mod pass;
 pub(crate) mod peers;
 pub(crate) mod plan;
 pub(crate) mod process;

@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use super::arm::{
-    Arm, DIRECT, FREE, MPP, MPP_TOGETHER, NGINX, NGINX_STATIC, ON_FIRST_BYTE, PATH, SETTLED_AFTER,
-    SETTLED_AFTER_TOGETHER, UNPAID, UPTO, UPTO_TOGETHER, VOUCHER,
+    Arm, DIRECT, FREE, LIBRARIES, MPP, MPP_TOGETHER, NGINX, NGINX_STATIC, ON_FIRST_BYTE, PATH,
+    SETTLED_AFTER, SETTLED_AFTER_TOGETHER, UNPAID, UPTO, UPTO_TOGETHER, VOUCHER,
 };
 use super::bare::{Bare, bare};
 use super::body::Body;
@@ -13,10 +13,11 @@ use super::gateway::{Gateway, Spec};
 use super::memory::{self, Soak, Streams};
 use super::model::{Tokens, first_tokens};
 use super::nginx::{Canned, Nginx};
+use super::pass;
 use super::peers;
 use super::plan::Plan;
 use super::session::{Session, tell};
-use super::stage::Stage;
+use super::stage::{Helper, Stage};
 use std::path::{Path, PathBuf};
 
 /// The measures, as `--measure` names them.
@@ -93,6 +94,7 @@ impl Wanted {
 #[derive(Debug, Default)]
 struct Running {
     nginx: Option<Nginx>,
+    passing: Option<Helper>,
     gateways: Vec<Gateway>,
     peers: Vec<Program>,
 }
@@ -177,7 +179,7 @@ async fn compare(session: &mut Session, wanted: &Wanted) {
     let plan = &wanted.plan;
     let usual = Body::whole(USUAL_BYTES);
     if wanted.measure(LATENCY) {
-        let arms = [DIRECT, NGINX, UNPAID, FREE, VOUCHER];
+        let arms = [DIRECT, NGINX, LIBRARIES, UNPAID, FREE, VOUCHER];
         let (times, rate) = plan.latency;
         let pace = (LATENCY_CONNECTIONS, rate);
         session.open(LATENCY, &arms, &usual, pace, times).await;
@@ -238,6 +240,17 @@ async fn set_up(session: &mut Session, wanted: &Wanted, running: &mut Running) -
             running.nginx = Some(nginx);
         }
         Err(why) => session.miss("nginx", &why),
+    }
+    let upstream = session.stage.null.address;
+    match pass::start(&session.stage.place, upstream).await {
+        Ok(passing) => {
+            let pid = passing.pid();
+            session
+                .arms
+                .push(Arm::plain(LIBRARIES, passing.address, pid));
+            running.passing = Some(passing);
+        }
+        Err(why) => session.miss(LIBRARIES, &why),
     }
     session.arms.push(Arm::unpaid(UNPAID, &usual));
     let voucher = Arm::by_voucher(VOUCHER, &session.stage, &usual).await;

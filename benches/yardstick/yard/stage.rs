@@ -46,7 +46,7 @@ pub(crate) struct Stage {
     pub(crate) binary: PathBuf,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) chain: DevChain,
-    pub(crate) null: Null,
+    pub(crate) null: Helper,
     /// Private keys of wallets that have money and have approved Permit2.
     pub(crate) payers: Vec<String>,
     pub(crate) http: reqwest::Client,
@@ -60,7 +60,7 @@ impl Stage {
         std::fs::create_dir_all(folder)?;
         let folder = tempfile::tempdir_in(folder)?;
         let chain = DevChain::start().await?;
-        let null = Null::start(&place).await?;
+        let null = Helper::start(&place, &["null"], null::serve).await?;
         let mut stage = Self {
             place,
             binary,
@@ -175,19 +175,27 @@ pub(crate) struct Challenged {
     pub(crate) body: String,
 }
 
-/// A running null upstream.
+/// A server that is this program once more, or a task of it.
 #[derive(Debug)]
-pub(crate) struct Null {
+pub(crate) struct Helper {
     pub(crate) address: SocketAddr,
     process: Option<Program>,
 }
 
-impl Null {
-    async fn start(place: &Place) -> Outcome<Self> {
+impl Helper {
+    /// Starts it: by these arguments, or by what they have the program do.
+    pub(crate) async fn start<F>(
+        place: &Place,
+        arguments: &[&str],
+        serve: impl FnOnce(TcpListener) -> F,
+    ) -> Outcome<Self>
+    where
+        F: Future<Output = Outcome<()>> + Send + 'static,
+    {
         match place {
             Place::Processes(program) => {
                 let mut command = leashed(program);
-                command.arg("null");
+                command.args(arguments);
                 let (program, said) = Program::ready(&mut command).await?;
                 Ok(Self {
                     address: said.parse()?,
@@ -197,7 +205,7 @@ impl Null {
             Place::Here => {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
                 let address = listener.local_addr()?;
-                tokio::spawn(null::serve(listener));
+                tokio::spawn(serve(listener));
                 Ok(Self {
                     address,
                     process: None,
