@@ -39,7 +39,7 @@ pub(super) struct Staged {
     pub(super) store_failed: bool,
 }
 
-/// What events change: the state of what they happened to, and the records beside that.
+/// What events change: the record of what they happened to, and those beside it.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) id: EntityId,
