@@ -1,8 +1,6 @@
 use super::{CacheReadPrice, PriceRow, PriceTier};
 use crate::money::{Pusd, Rate};
-use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A price row as people write it in TOML: decimal text in US dollars per million tokens.
 ///
@@ -73,14 +71,14 @@ pub struct TierText {
     pub reasoning: Option<DecimalText>,
 }
 
-/// A value where decimal text belongs; other scalars are kept so that all mistakes are told at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A value where decimal text belongs; anything else is let through so that all mistakes are told at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum DecimalText {
     /// Text, still to be read as a decimal number.
     Text(String),
-    /// A bare number or truth value: a mistake, because a float has already lost digits.
-    Unquoted(String),
+    /// A bare number or whatever else: a mistake, kept to be named, because a float has already lost digits.
+    Unquoted(serde_json::Value),
 }
 
 impl PriceText {
@@ -130,41 +128,4 @@ fn per_million(rate: Rate) -> DecimalText {
     // A u64 times 10⁶ always fits a u128.
     let pico = u128::from(rate.pico()).saturating_mul(1_000_000);
     DecimalText::Text(Pusd::from_pico(pico).usd_text())
-}
-
-impl<'de> Deserialize<'de> for DecimalText {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Scalar;
-
-        impl Visitor<'_> for Scalar {
-            type Value = DecimalText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a decimal number written as text, such as \"0.28\"")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<DecimalText, E> {
-                Ok(DecimalText::Text(text.to_owned()))
-            }
-
-            fn visit_i64<E>(self, n: i64) -> Result<DecimalText, E> {
-                Ok(DecimalText::Unquoted(n.to_string()))
-            }
-
-            fn visit_u64<E>(self, n: u64) -> Result<DecimalText, E> {
-                Ok(DecimalText::Unquoted(n.to_string()))
-            }
-
-            // A float is read for one thing only: to be named in the error that refuses it.
-            fn visit_f64<E>(self, n: f64) -> Result<DecimalText, E> {
-                Ok(DecimalText::Unquoted(n.to_string()))
-            }
-
-            fn visit_bool<E>(self, b: bool) -> Result<DecimalText, E> {
-                Ok(DecimalText::Unquoted(b.to_string()))
-            }
-        }
-
-        d.deserialize_any(Scalar)
-    }
 }

@@ -81,9 +81,9 @@ impl Reader {
                 Ok(rate) => return Some(rate),
                 Err(error) => self.wrong(field, error.to_string()),
             },
-            DecimalText::Unquoted(text) => {
+            DecimalText::Unquoted(value) => {
                 let message =
-                    format!("write it as text, \"{text}\": an unquoted number loses digits");
+                    format!("write it as text, \"{value}\": an unquoted number loses digits");
                 self.wrong(field, message);
             }
         }
