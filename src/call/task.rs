@@ -23,9 +23,7 @@ use crate::protocol::channel::Rule;
 use crate::protocol::{mpp, x402};
 use crate::router::{Conversation, UpstreamFailure};
 use alloy::primitives::Address;
-use futures::future::{Either, select};
 use http::HeaderMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -105,18 +103,8 @@ impl Task {
             settle_by: self.settle_by,
         };
         // The hold comes to the disk while the upstream thinks.
-        let begun = Box::pin(async {
-            pass(Failpoint::Forward);
-            forward.begun().await
-        });
-        let begun = match select(pin!(self.durable(&mut hold)), begun).await {
-            Either::Left((durable, begun)) => {
-                durable?;
-                begun.await
-            }
-            Either::Right((begun, _)) => begun,
-        };
-        let (begun, answer) = match begun {
+        pass(Failpoint::Forward);
+        let (begun, answer) = match Box::pin(forward.begun()).await {
             Ok(begun) => begun,
             Err(unanswered) => return Box::pin(self.void(known, unanswered)).await,
         };
