@@ -1,6 +1,6 @@
 //! Answers kept for a while, so that a payer who lost one can have it again for the same payment.
 
-use super::batch::{Batch, encode};
+use super::batch::{Batch, decode, encode};
 use super::error::LedgerError;
 use super::keys;
 use super::machine::{CallId, EntityId};
@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 
 /// The longest body kept.
 const BODY_BYTES_MAX: usize = 16 << 20;
-/// Bodies are cut, because no value may be longer than [`RECORD_BYTES_MAX`].
+/// Bodies are cut, because no value may be longer than [`RECORD_BYTES_MAX`]. The first piece goes with the
+/// head, the others have records of their own.
 const PIECE_BYTES: usize = 16 << 10;
+/// Between the head and the first piece; no JSON text of ours holds it.
+const HEAD_END: u8 = b'\n';
 /// How many expired answers go in one command.
 pub(super) const PURGE_PAGE: usize = 64;
 
@@ -30,8 +33,18 @@ struct AnswerHead {
     status: u16,
     headers: Vec<(String, String)>,
     body_bytes: usize,
+    /// How many pieces have records of their own. Earlier versions wrote none with the head.
     pieces: u32,
     expires_ms: u64,
+}
+
+impl AnswerHead {
+    /// Reads a head, and the piece behind it.
+    fn decode(record: &[u8]) -> Result<(Self, &[u8]), LedgerError> {
+        let end = memchr::memchr(HEAD_END, record).unwrap_or(record.len());
+        let (head, piece) = record.split_at(end);
+        Ok((decode(head)?, piece.get(1..).unwrap_or_default()))
+    }
 }
 
 impl Batch<'_> {
@@ -52,15 +65,18 @@ impl Batch<'_> {
         {
             return Err(LedgerError::Unknown(EntityId::Call(*call)));
         }
-        let before: Option<AnswerHead> = self.read(&keys::answer(call))?;
-        let pieces = answer.body.chunks(PIECE_BYTES);
-        let head = encode(&AnswerHead {
+        let before = self.answer_head(call)?;
+        let mut pieces = answer.body.chunks(PIECE_BYTES);
+        let first = pieces.next().unwrap_or_default();
+        let mut head = encode(&AnswerHead {
             status: answer.status,
             headers: answer.headers.clone(),
             body_bytes: answer.body.len(),
             pieces: u32::try_from(pieces.len()).map_err(|_| LedgerError::TooLarge)?,
             expires_ms,
         })?;
+        head.push(HEAD_END);
+        head.extend_from_slice(first);
         if head.len() > RECORD_BYTES_MAX {
             return Err(LedgerError::TooLarge);
         }
@@ -77,13 +93,14 @@ impl Batch<'_> {
 
     /// The answer kept for a call, unless it has expired.
     pub(super) fn answer(&self, call: &CallId, now_ms: u64) -> Result<Option<Answer>, LedgerError> {
-        let Some(head) = self.read::<AnswerHead>(&keys::answer(call))? else {
+        let Some(record) = self.bytes_of(&keys::answer(call))? else {
             return Ok(None);
         };
+        let (head, first) = AnswerHead::decode(&record)?;
         if head.expires_ms <= now_ms {
             return Ok(None);
         }
-        let mut body = Vec::new();
+        let mut body = first.to_vec();
         for number in 0..head.pieces {
             let piece = self.bytes_of(&keys::answer_piece(call, number))?;
             body.extend(piece.unwrap_or_default());
@@ -115,7 +132,7 @@ impl Batch<'_> {
             if expires_ms > now_ms {
                 break;
             }
-            expired.push((key, call, self.read::<AnswerHead>(&keys::answer(&call))?));
+            expired.push((key, call, self.answer_head(&call)?));
         }
         let count = expired.len();
         for (key, call, head) in expired {
@@ -125,6 +142,12 @@ impl Batch<'_> {
             }
         }
         Ok(count)
+    }
+
+    fn answer_head(&self, call: &CallId) -> Result<Option<AnswerHead>, LedgerError> {
+        let record = self.bytes_of(&keys::answer(call))?;
+        let head = record.map(|record| Ok(AnswerHead::decode(&record)?.0));
+        head.transpose()
     }
 
     fn drop_answer(&mut self, call: &CallId, head: &AnswerHead) {

@@ -30,9 +30,9 @@ pub(super) const OPEN_OPERATIONS: &[u8] = b"o/op_";
 pub(super) const CREDITS: &[u8] = b"k/";
 /// Payers' standings, by payer, network and asset.
 pub(super) const STANDINGS: &[u8] = b"s/";
-/// Answers' heads, by call id.
+/// Answers' heads, each with the first piece of its body, by call id.
 pub(super) const ANSWERS: &[u8] = b"a/";
-/// Answers' bodies in pieces, by call id and number.
+/// The other pieces of answers' bodies, by call id and number.
 pub(super) const ANSWER_PIECES: &[u8] = b"b/";
 /// Call ids of answers, by when they expire.
 pub(super) const EXPIRIES: &[u8] = b"x/";

@@ -53,6 +53,34 @@ async fn answers_come_back_whole_until_they_expire() {
     assert_eq!(long, Err(LedgerError::TooLarge));
 }
 
+/// Earlier versions kept no piece of the body with the head.
+#[tokio::test]
+async fn an_answer_that_an_earlier_version_kept_comes_back_and_is_forgotten() {
+    let (id, body) = (call_id(1), [b"one\n".repeat(4096), b"two".to_vec()]);
+    let head = br#"{"status":200,"headers":[],"body_bytes":16387,"pieces":2,"expires_ms":7}"#;
+    let put = |key, value: &[u8]| store::Write::Put {
+        key,
+        value: value.to_vec(),
+    };
+    let disk = MemoryDisk::new();
+    let writes = vec![
+        put(keys::answer(&id), head),
+        put(keys::answer_piece(&id, 0), &body[0]),
+        put(keys::answer_piece(&id, 1), &body[1]),
+        put(keys::expiry(7, &id), b""),
+    ];
+    let written = disk.open().commit(store::Head::EMPTY, writes);
+    assert_eq!(written, Ok(()));
+    let (ledger, _) = Ledger::open(disk.open()).expect("opens");
+    let found = ledger.answer(&id, 6).await.expect("reads");
+    assert_eq!(found.map(|answer| answer.body), Some(body.concat()));
+    assert_eq!(ledger.purge_expired(7).await, Ok(1));
+    ledger.shutdown().await;
+    for prefix in [keys::ANSWERS, keys::ANSWER_PIECES, keys::EXPIRIES] {
+        assert_eq!(disk.open().scan(prefix, None, 1), Ok(Vec::new()));
+    }
+}
+
 #[tokio::test]
 async fn notes_are_remembered_by_kind_and_forgotten_and_are_no_fault() {
     let disk = MemoryDisk::new();
