@@ -22,17 +22,25 @@ impl SalesReader {
     ///
     /// Fails on an entry that no version of this program wrote.
     pub fn read(&mut self, entry: &LogEntry) -> Result<Option<Sale>, serde_json::Error> {
-        match entry.parsed()? {
+        let mut sale = None;
+        for event in entry.events()? {
+            sale = self.take(entry.id, event)?.or(sale);
+        }
+        Ok(sale)
+    }
+
+    fn take(&mut self, id: EntityId, event: Event) -> Result<Option<Sale>, serde_json::Error> {
+        match event {
             Event::Held(hold) => {
-                self.held.insert(entry.id, hold);
+                self.held.insert(id, hold);
             }
             Event::Voided { .. } => {
-                self.held.remove(&entry.id);
+                self.held.remove(&id);
             }
             Event::Captured(capture) => {
                 let usage: Usage = serde_json::from_value(capture.usage.clone())?;
                 let by = capture.answered_by.as_deref();
-                return Ok(self.held.remove(&entry.id).map(|hold| Sale {
+                return Ok(self.held.remove(&id).map(|hold| Sale {
                     at_ms: capture.at_ms,
                     of: Of {
                         model: hold.model.clone(),

@@ -39,6 +39,21 @@ pub(super) struct Staged {
     pub(super) store_failed: bool,
 }
 
+/// Log entries to be staged.
+#[derive(Debug)]
+pub(super) struct Entries {
+    head: Head,
+    entries: Vec<Pair>,
+}
+
+impl Entries {
+    /// Their numbers, in order.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        let first = self.head.seq.saturating_sub(self.entries.len() as u64);
+        (first..self.head.seq).map(|before| before.saturating_add(1))
+    }
+}
+
 /// What events change: the record of what they happened to, and those beside it.
 #[derive(Debug)]
 pub(super) struct Change {
@@ -80,10 +95,11 @@ impl<'a> Batch<'a> {
             }
             for (_, text) in page {
                 let entry: LogEntry = decode(&text)?;
-                let event = entry
-                    .parsed()
+                let events = entry
+                    .events()
                     .map_err(|e| LedgerError::Corrupt(e.to_string()))?;
-                if matches!(event, Event::SettlementConfirmed { .. }) {
+                let is_confirmed = |event| matches!(event, &Event::SettlementConfirmed { .. });
+                if events.iter().any(is_confirmed) {
                     confirmed.insert(entry.id);
                 }
                 after = entry.seq;
@@ -119,11 +135,6 @@ impl<'a> Batch<'a> {
             recent: self.newer,
             store_failed: self.store_failed.get(),
         }
-    }
-
-    /// The number of the newest log entry, staged or committed.
-    pub(super) const fn last_seq(&self) -> u64 {
-        self.head.seq
     }
 
     /// How many bytes are staged.
@@ -214,22 +225,43 @@ impl<'a> Batch<'a> {
         self.staged.insert(key, None);
     }
 
-    /// Stages events and everything they change, or nothing.
-    pub(super) fn append(&mut self, events: &[Event], change: Change) -> Result<(), LedgerError> {
+    /// The log entries that tell of these events: one of them all, or one of each if that would be too long.
+    pub(super) fn logged(&self, id: EntityId, events: &[Event]) -> Result<Entries, LedgerError> {
+        let together = self.logged_by(id, events, events.len())?;
+        let long = |(_, entry): &Pair| entry.len() > RECORD_BYTES_MAX;
+        match events.len() > 1 && together.entries.iter().any(long) {
+            true => self.logged_by(id, events, 1),
+            false => Ok(together),
+        }
+    }
+
+    /// The same, with so many events in each.
+    fn logged_by(
+        &self,
+        id: EntityId,
+        events: &[Event],
+        each: usize,
+    ) -> Result<Entries, LedgerError> {
+        let mut head = self.head;
+        let mut entries = Vec::with_capacity(1);
+        for events in events.chunks(each.max(1)) {
+            let entry = LogEntry::after(head, id, events)
+                .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
+            head = entry.head();
+            entries.push((keys::log(entry.seq), encode(&entry)?));
+        }
+        Ok(Entries { head, entries })
+    }
+
+    /// Stages log entries and everything that they change, or nothing.
+    pub(super) fn append(&mut self, logged: Entries, change: Change) -> Result<(), LedgerError> {
+        let Entries { head, entries } = logged;
         let Change {
             id,
             state,
             open,
             beside,
         } = change;
-        let mut head = self.head;
-        let mut entries = Vec::with_capacity(events.len());
-        for event in events {
-            let entry = LogEntry::after(head, id, event)
-                .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
-            head = entry.head();
-            entries.push((keys::log(entry.seq), encode(&entry)?));
-        }
         let long = |record: &Vec<u8>| record.len() > RECORD_BYTES_MAX;
         let mut records = entries.iter().chain(&beside).map(|(_, value)| value);
         if long(&state) || records.any(long) {

@@ -192,13 +192,14 @@ impl Batch<'_> {
             let key = keys::state(&EntityId::Channel(after.opening.channel));
             beside.push((key, encode(after)?));
         }
+        let logged = self.logged(EntityId::Call(id), events)?;
         let change = Change {
             id: EntityId::Call(id),
-            state: CallRecord::after(record, self.last_seq(), events.len(), &call)?,
+            state: CallRecord::after(record, logged.numbers(), &call)?,
             open: call.open(),
             beside,
         };
-        self.append(events, change)?;
+        self.append(logged, change)?;
         self.newer.keep_call(&call);
         if let Some(after) = moved {
             self.newer.keep_channel(after.clone());

@@ -110,6 +110,7 @@ impl Batch<'_> {
             open: false,
             beside,
         };
-        self.append(std::slice::from_ref(event), change)
+        let logged = self.logged(change.id, std::slice::from_ref(event))?;
+        self.append(logged, change)
     }
 }

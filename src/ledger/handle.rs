@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How many log entries an export reads at a time, so that calls are served meanwhile.
 const EXPORT_PAGE: usize = 500;
 
-/// How many of the newest log entries count as lately: about a thousand calls.
+/// How many of the newest log entries count as lately: more than a thousand calls.
 const LATELY_ENTRIES: u64 = 8192;
 
 /// The ledger, as everybody but its writer thread sees it; clones share one ledger. The store shows

@@ -3,11 +3,11 @@
 use super::machine::{Digest32, EntityId, Event};
 use super::store::Head;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-/// One event as stored and exported: `hash` = SHA-256(prev ‖ seq as 8 bytes big-endian ‖ id ‖ event
-/// text), where the texts are exactly the bytes of this record.
+/// What happened to one thing in one commit, as stored and exported: `hash` = SHA-256(prev ‖ seq as 8 bytes
+/// big-endian ‖ id ‖ event text), where the texts are exactly the bytes of this record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogEntry {
@@ -15,18 +15,22 @@ pub struct LogEntry {
     pub seq: u64,
     /// The hash of the entry before it; zeros for the first.
     pub prev: Digest32,
-    /// The call or withdrawal the event happened to.
+    /// What it happened to.
     pub id: EntityId,
-    /// The event's JSON text.
+    /// The event's JSON text, or an array of them where several happened, in their order.
     pub event: Box<RawValue>,
     /// The entry's hash.
     pub hash: Digest32,
 }
 
 impl LogEntry {
-    /// The entry that appends `event` after `head`; fails only at the end of all numbers.
-    pub(super) fn after(head: Head, id: EntityId, event: &Event) -> Option<Self> {
-        let event = serde_json::value::to_raw_value(event).ok()?;
+    /// The entry that appends `events` after `head`; fails only at the end of all numbers.
+    pub(super) fn after(head: Head, id: EntityId, events: &[Event]) -> Option<Self> {
+        let event = match events {
+            [event] => to_raw_value(event),
+            several => to_raw_value(several),
+        };
+        let event = event.ok()?;
         let seq = head.seq.checked_add(1)?;
         Some(Self {
             seq,
@@ -50,9 +54,13 @@ impl LogEntry {
         hash(&self.prev, self.seq, &self.id, self.event.get())
     }
 
-    /// The event, read from its text; fails on text no version of this program wrote.
-    pub fn parsed(&self) -> Result<Event, serde_json::Error> {
-        serde_json::from_str(self.event.get())
+    /// The events, read from their text; fails on text no version of this program wrote.
+    pub fn events(&self) -> Result<Vec<Event>, serde_json::Error> {
+        let text = self.event.get();
+        match text.starts_with('[') {
+            true => serde_json::from_str(text),
+            false => serde_json::from_str(text).map(|event| vec![event]),
+        }
     }
 }
 

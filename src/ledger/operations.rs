@@ -82,6 +82,7 @@ impl Batch<'_> {
             open: state.open(),
             beside: Vec::new(),
         };
-        self.append(std::slice::from_ref(event), change)
+        let logged = self.logged(change.id, std::slice::from_ref(event))?;
+        self.append(logged, change)
     }
 }

@@ -104,7 +104,8 @@ impl Batch<'_> {
             open: state.open(),
             beside: credit.into_iter().collect(),
         };
-        self.append(std::slice::from_ref(event), change)
+        let logged = self.logged(change.id, std::slice::from_ref(event))?;
+        self.append(logged, change)
     }
 
     fn credit(&self, key: &CreditKey) -> Result<Credit, LedgerError> {

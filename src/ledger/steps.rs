@@ -25,11 +25,10 @@ impl CallRecord {
         }
     }
 
-    /// The record's text once `more` entries follow the log's entry `last` and leave the call in `state`.
+    /// The record's text once the entries with these numbers have left the call in `state`.
     pub(super) fn after(
         before: Option<Self>,
-        last: u64,
-        more: usize,
+        numbers: impl Iterator<Item = u64>,
         state: &CallState,
     ) -> Result<Vec<u8>, LedgerError> {
         let mut steps = match before {
@@ -37,8 +36,7 @@ impl CallRecord {
             Some(Self::Steps(steps)) => steps,
             None => Vec::new(),
         };
-        let numbers = (1..).map(|n| last.saturating_add(n));
-        steps.extend(numbers.take(more));
+        steps.extend(numbers);
         encode(&steps)
     }
 }
@@ -63,8 +61,9 @@ impl Batch<'_> {
             let entry: Option<LogEntry> = self.read(&keys::log(seq))?;
             let entry = entry.filter(|entry| entry.id == EntityId::Call(*id));
             let entry = entry.ok_or_else(|| corrupt("its record names no entry of its own"))?;
-            let event = entry.parsed().map_err(|e| corrupt(&e.to_string()))?;
-            state = Some(CallState::apply(state.as_ref(), &event)?);
+            for event in entry.events().map_err(|e| corrupt(&e.to_string()))? {
+                state = Some(CallState::apply(state.as_ref(), &event)?);
+            }
         }
         state
             .map(Some)

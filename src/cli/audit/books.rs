@@ -211,8 +211,8 @@ fn openings(entries: &[LogEntry]) -> BTreeMap<EntityId, u64> {
     let channels = entries
         .iter()
         .filter(|entry| matches!(entry.id, EntityId::Channel(_)));
-    let opened = channels.filter_map(|entry| match entry.parsed() {
-        Ok(Event::ChannelOpened { on_chain, .. }) => Some((entry.id, on_chain.block)),
+    let opened = channels.filter_map(|entry| match entry.events().ok()?.first()? {
+        Event::ChannelOpened { on_chain, .. } => Some((entry.id, on_chain.block)),
         _ => None,
     });
     opened.collect()

@@ -145,6 +145,41 @@ async fn events_that_are_recorded_together_share_a_commit() {
 }
 
 #[tokio::test]
+async fn what_happens_at_once_is_one_entry_of_the_log_or_some_if_that_is_too_long() {
+    let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
+    let answered = |terms: &Hold, receipt: usize| {
+        vec![
+            Event::Forwarded { at_ms: 2 },
+            Event::Answered { at_ms: 3 },
+            capture(terms, 30),
+            Event::Receipted {
+                receipt: "r".repeat(receipt),
+                at_ms: 4,
+            },
+        ]
+    };
+    let most = store::RECORD_BYTES_MAX - 400;
+    for (n, receipt, entries) in [(1, 100, 2), (2, most, 7)] {
+        let terms = hold(n, 100, SettleWhen::After);
+        ledger.hold(terms.clone()).await.expect("held");
+        let events = answered(&terms, receipt);
+        let state = ledger.record_all(terms.call, events).await.expect("taken");
+        assert_eq!(state.receipt.as_ref().map(String::len), Some(receipt));
+        let report = ledger.verify().await.expect("reads");
+        assert_eq!((report.entries, &*report.faults), (entries, &[][..]));
+        assert_eq!(ledger.call(&terms.call).await, Ok(Some(state)));
+    }
+    let mut lines = Vec::new();
+    ledger.export(&mut lines).await.expect("exports");
+    let lines = String::from_utf8(lines).expect("text");
+    let told = lines.lines().map(|line| {
+        let entry: LogEntry = serde_json::from_str(line).expect("an entry");
+        entry.events().expect("events").len()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [1, 4, 1, 1, 1, 1, 1]);
+}
+
+#[tokio::test]
 async fn an_event_that_is_refused_takes_those_after_it_along_and_none_before() {
     let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
     let terms = hold(1, 100, SettleWhen::After);

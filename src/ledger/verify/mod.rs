@@ -79,10 +79,11 @@ pub fn replay(entries: &[LogEntry]) -> Result<Replayed, ReplayError> {
     let mut walk = Walk::default();
     for entry in entries {
         let seq = entry.seq;
-        let event = entry.parsed();
-        let event = event.map_err(|error| ReplayError::Unreadable { seq, error })?;
-        let legal = walk.replay(entry.id, &event);
-        legal.map_err(|error| ReplayError::Impossible { seq, error })?;
+        let events = entry.events();
+        for event in events.map_err(|error| ReplayError::Unreadable { seq, error })? {
+            let legal = walk.replay(entry.id, &event);
+            legal.map_err(|error| ReplayError::Impossible { seq, error })?;
+        }
     }
     Ok(Replayed {
         calls: walk.calls,

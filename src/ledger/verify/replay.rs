@@ -73,10 +73,12 @@ impl Walk {
         if let EntityId::Call(id) = entry.id {
             self.steps.entry(id).or_default().push(seq);
         }
-        match entry.parsed() {
-            Ok(event) => {
-                if let Err(error) = self.replay(entry.id, &event) {
-                    self.broken(seq, &format!("the event cannot have happened: {error}"));
+        match entry.events() {
+            Ok(events) => {
+                for event in events {
+                    if let Err(error) = self.replay(entry.id, &event) {
+                        self.broken(seq, &format!("the event cannot have happened: {error}"));
+                    }
                 }
             }
             Err(error) => self.broken(seq, &format!("the event cannot be read: {error}")),

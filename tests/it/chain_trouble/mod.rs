@@ -13,6 +13,7 @@ use alloy::primitives::{Address, Bytes};
 use alloy::rpc::json_rpc::RpcSend;
 use groat::chain::Transfer;
 use groat::chain::audit::{Moved, Party, transfers};
+use groat::ledger::LogEntry;
 use groat::protocol::eip3009::{Authorization, Terms, digest};
 use groat::protocol::x402::Requirements;
 use proxy::Proxy;
@@ -134,11 +135,12 @@ async fn events(stack: &Stack) -> Vec<String> {
         .await
         .expect("an answer");
     let lines = answer.text().await.expect("an export");
-    let name = |line: &str| -> String {
-        let entry: Value = serde_json::from_str(line).expect("an entry");
-        entry["event"]["type"].as_str().expect("a name").to_owned()
+    let names = |line: &str| -> Vec<String> {
+        let entry: LogEntry = serde_json::from_str(line).expect("an entry");
+        let events = entry.events().expect("events");
+        events.iter().map(|event| event.name().to_owned()).collect()
     };
-    lines.lines().map(name).collect()
+    lines.lines().flat_map(names).collect()
 }
 
 /// The settling call of an authorization, as anybody who saw it could send it: contract and data.

@@ -45,11 +45,12 @@ impl Books {
     pub(super) async fn read(stack: &Stack) -> Self {
         let mut books = Self::default();
         for entry in log(stack).await {
-            let event = entry.parsed().expect("an event");
-            match entry.id {
-                EntityId::Operation(id) => books.take_operation(id, event),
-                EntityId::Call(_) => books.take(entry.id, event),
-                EntityId::Channel(_) | EntityId::Withdrawal(_) => {}
+            for event in entry.events().expect("events") {
+                match entry.id {
+                    EntityId::Operation(id) => books.take_operation(id, event),
+                    EntityId::Call(_) => books.take(entry.id, event),
+                    EntityId::Channel(_) | EntityId::Withdrawal(_) => {}
+                }
             }
         }
         books

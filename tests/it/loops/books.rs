@@ -36,14 +36,17 @@ impl Books {
         let lines = asked.send().await.expect("an answer").text().await;
         let mut books = Self::default();
         for line in lines.expect("an export").lines() {
-            books.take(&serde_json::from_str(line).expect("an entry"));
+            let entry: LogEntry = serde_json::from_str(line).expect("an entry");
+            for event in entry.events().expect("events") {
+                books.take(entry.id, event);
+            }
         }
         books
     }
 
-    fn take(&mut self, entry: &LogEntry) {
-        let id = entry.id.to_string();
-        match (entry.id, entry.parsed().expect("an event")) {
+    fn take(&mut self, entity: EntityId, event: Event) {
+        let id = entity.to_string();
+        match (entity, event) {
             (_, Event::Held(hold)) => {
                 if let Some(used) = &hold.channel {
                     self.channel_of.insert(id, used.channel.to_string());
@@ -51,7 +54,7 @@ impl Books {
             }
             (_, Event::Captured(capture)) => {
                 let before = self.charged.insert(id, capture.charged.atomic());
-                assert_eq!(before, None, "captured twice: {}", entry.id);
+                assert_eq!(before, None, "captured twice: {entity}");
             }
             (EntityId::Channel(_), Event::ChannelObserved(on_chain)) => {
                 self.claimed.insert(id, on_chain.total_claimed.atomic());
