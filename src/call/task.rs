@@ -23,7 +23,9 @@ use crate::protocol::channel::Rule;
 use crate::protocol::{mpp, x402};
 use crate::router::{Conversation, UpstreamFailure};
 use alloy::primitives::Address;
+use futures::future::{Either, select};
 use http::HeaderMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -103,8 +105,18 @@ impl Task {
             settle_by: self.settle_by,
         };
         // The hold comes to the disk while the upstream thinks.
-        pass(Failpoint::Forward);
-        let (begun, answer) = match Box::pin(forward.begun()).await {
+        let begun = Box::pin(async {
+            pass(Failpoint::Forward);
+            forward.begun().await
+        });
+        let begun = match select(pin!(self.durable(&mut hold)), begun).await {
+            Either::Left((durable, begun)) => {
+                durable?;
+                begun.await
+            }
+            Either::Right((begun, _)) => begun,
+        };
+        let (begun, answer) = match begun {
             Ok(begun) => begun,
             Err(unanswered) => return Box::pin(self.void(known, unanswered)).await,
         };
