@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The longest body kept.
 const BODY_BYTES_MAX: usize = 16 << 20;
 /// Bodies are cut, because no value may be longer than [`RECORD_BYTES_MAX`]. The first piece goes with the
-/// head, the others have records of their own.
+/// head if both have room in one record, the others have records of their own.
 const PIECE_BYTES: usize = 16 << 10;
 /// Between the head and the first piece; no JSON text of ours holds it.
 const HEAD_END: u8 = b'\n';
@@ -45,6 +45,28 @@ impl AnswerHead {
         let (head, piece) = record.split_at(end);
         Ok((decode(head)?, piece.get(1..).unwrap_or_default()))
     }
+
+    /// The record of a head with at most so much of the body behind it, and the rest of the body.
+    fn encode(
+        answer: &Answer,
+        expires_ms: u64,
+        most: usize,
+    ) -> Result<(Vec<u8>, &[u8]), LedgerError> {
+        let (first, rest) = answer.body.split_at(answer.body.len().min(most));
+        let mut record = encode(&Self {
+            status: answer.status,
+            headers: answer.headers.clone(),
+            body_bytes: answer.body.len(),
+            pieces: u32::try_from(rest.len().div_ceil(PIECE_BYTES))
+                .map_err(|_| LedgerError::TooLarge)?,
+            expires_ms,
+        })?;
+        if !first.is_empty() {
+            record.push(HEAD_END);
+            record.extend_from_slice(first);
+        }
+        Ok((record, rest))
+    }
 }
 
 impl Batch<'_> {
@@ -66,17 +88,10 @@ impl Batch<'_> {
             return Err(LedgerError::Unknown(EntityId::Call(*call)));
         }
         let before = self.answer_head(call)?;
-        let mut pieces = answer.body.chunks(PIECE_BYTES);
-        let first = pieces.next().unwrap_or_default();
-        let mut head = encode(&AnswerHead {
-            status: answer.status,
-            headers: answer.headers.clone(),
-            body_bytes: answer.body.len(),
-            pieces: u32::try_from(pieces.len()).map_err(|_| LedgerError::TooLarge)?,
-            expires_ms,
-        })?;
-        head.push(HEAD_END);
-        head.extend_from_slice(first);
+        let (mut head, mut rest) = AnswerHead::encode(answer, expires_ms, PIECE_BYTES)?;
+        if head.len() > RECORD_BYTES_MAX {
+            (head, rest) = AnswerHead::encode(answer, expires_ms, 0)?;
+        }
         if head.len() > RECORD_BYTES_MAX {
             return Err(LedgerError::TooLarge);
         }
@@ -85,7 +100,7 @@ impl Batch<'_> {
         }
         self.put(keys::answer(call), head);
         self.put(keys::expiry(expires_ms, call), Vec::new());
-        for (number, piece) in (0u32..).zip(pieces) {
+        for (number, piece) in (0u32..).zip(rest.chunks(PIECE_BYTES)) {
             self.put(keys::answer_piece(call, number), piece.to_vec());
         }
         Ok(())

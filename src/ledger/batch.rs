@@ -243,7 +243,7 @@ impl<'a> Batch<'a> {
         each: usize,
     ) -> Result<Entries, LedgerError> {
         let mut head = self.head;
-        let mut entries = Vec::with_capacity(1);
+        let mut entries = Vec::new();
         for events in events.chunks(each.max(1)) {
             let entry = LogEntry::after(head, id, events)
                 .ok_or_else(|| LedgerError::Corrupt("the event has no JSON form".to_owned()))?;
@@ -251,6 +251,16 @@ impl<'a> Batch<'a> {
             entries.push((keys::log(entry.seq), encode(&entry)?));
         }
         Ok(Entries { head, entries })
+    }
+
+    /// Stages an event and everything that it changes, or nothing.
+    pub(super) fn append_event(
+        &mut self,
+        event: &Event,
+        change: Change,
+    ) -> Result<(), LedgerError> {
+        let logged = self.logged(change.id, std::slice::from_ref(event))?;
+        self.append(logged, change)
     }
 
     /// Stages log entries and everything that they change, or nothing.

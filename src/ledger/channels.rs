@@ -110,7 +110,6 @@ impl Batch<'_> {
             open: false,
             beside,
         };
-        let logged = self.logged(change.id, std::slice::from_ref(event))?;
-        self.append(logged, change)
+        self.append_event(event, change)
     }
 }

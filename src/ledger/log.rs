@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-/// What happened to one thing in one commit, as stored and exported: `hash` = SHA-256(prev ‖ seq as 8 bytes
+/// What was recorded of one thing at once, as stored and exported: `hash` = SHA-256(prev ‖ seq as 8 bytes
 /// big-endian ‖ id ‖ event text), where the texts are exactly the bytes of this record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

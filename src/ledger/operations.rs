@@ -82,7 +82,6 @@ impl Batch<'_> {
             open: state.open(),
             beside: Vec::new(),
         };
-        let logged = self.logged(change.id, std::slice::from_ref(event))?;
-        self.append(logged, change)
+        self.append_event(event, change)
     }
 }

@@ -104,8 +104,7 @@ impl Batch<'_> {
             open: state.open(),
             beside: credit.into_iter().collect(),
         };
-        let logged = self.logged(change.id, std::slice::from_ref(event))?;
-        self.append(logged, change)
+        self.append_event(event, change)
     }
 
     fn credit(&self, key: &CreditKey) -> Result<Credit, LedgerError> {

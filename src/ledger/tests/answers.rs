@@ -51,6 +51,22 @@ async fn answers_come_back_whole_until_they_expire() {
         .store_answer(&call_id(1), answer((16 << 20) + 1), 1)
         .await;
     assert_eq!(long, Err(LedgerError::TooLarge));
+    // What its headers leave no room for beside them has records of its own.
+    for (headers, kept) in [(40, true), (60, true), (70, false)] {
+        let value = "h".repeat(headers << 10);
+        let answer = Answer {
+            headers: vec![("x-long".to_owned(), value)],
+            ..answer(20_000)
+        };
+        let stored = ledger
+            .store_answer(&call_id(1), answer.clone(), 9_000)
+            .await;
+        assert_eq!(stored.is_ok(), kept, "{headers} KiB: {stored:?}");
+        if kept {
+            let found = ledger.answer(&call_id(1), 8_999).await;
+            assert_eq!(found, Ok(Some(answer)), "{headers} KiB");
+        }
+    }
 }
 
 /// Earlier versions kept no piece of the body with the head.
