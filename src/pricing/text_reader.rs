@@ -1,6 +1,7 @@
 use super::text::SAME;
 use super::{CacheReadPrice, DecimalText, PriceRow, PriceText, PriceTier, TierText};
 use crate::money::{DecimalError, Rate};
+use serde_json::Value;
 
 /// One thing wrong with a [`PriceText`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,8 +83,12 @@ impl Reader {
                 Err(error) => self.wrong(field, error.to_string()),
             },
             DecimalText::Unquoted(value) => {
-                let message =
-                    format!("write it as text, \"{value}\": an unquoted number loses digits");
+                let message = match value {
+                    Value::Number(_) => {
+                        format!("write it as text, \"{value}\": an unquoted number loses digits")
+                    }
+                    _ => format!("write a decimal number as text, such as \"0.28\", not {value}"),
+                };
                 self.wrong(field, message);
             }
         }

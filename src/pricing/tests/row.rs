@@ -44,6 +44,7 @@ fn every_mistake_is_told_at_once_and_by_name() {
     );
     assert!(mistakes[1].message.contains("\"0.4\""), "{}", mistakes[1]);
     assert!(mistakes[5].message.contains("finer"), "{}", mistakes[5]);
+    assert!(mistakes[7].message.contains("not true"), "{}", mistakes[7]);
 }
 
 #[test]
