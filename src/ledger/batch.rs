@@ -1,15 +1,15 @@
 //! What commands do to the ledger, staged in memory until one commit makes all of it durable.
 
+use super::draft::Draft;
 use super::error::LedgerError;
 use super::keys;
 use super::log::LogEntry;
 use super::machine::{CallId, CallState, ChannelId, ChannelState, EntityId, Event};
 use super::recent::Recent;
-use super::store::{Head, Pair, RECORD_BYTES_MAX, Reader, StoreError, Write};
+use super::store::{Head, Pair, RECORD_BYTES_MAX, Reader, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many pairs are asked of the store at a time.
 const PAGE: usize = 1000;
@@ -21,22 +21,8 @@ pub(super) struct Batch<'a> {
     store: &'a dyn Reader,
     /// What the writer knows without reading; nothing for those who read beside it.
     recent: Option<&'a Recent>,
-    pub(super) newer: Recent,
-    staged: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    committed: Head,
-    head: Head,
-    bytes: usize,
     writable: bool,
-    store_failed: Cell<bool>,
-}
-
-/// A finished batch, free of the store it was made over.
-#[derive(Debug)]
-pub(super) struct Staged {
-    pub(super) writes: Vec<Write>,
-    pub(super) head: Head,
-    pub(super) recent: Recent,
-    pub(super) store_failed: bool,
+    pub(super) draft: Draft,
 }
 
 /// Log entries to be staged.
@@ -64,30 +50,25 @@ pub(super) struct Change {
 }
 
 impl<'a> Batch<'a> {
-    /// An empty batch after `head`.
-    pub(super) fn new(
+    /// A batch that goes on with `draft`.
+    pub(super) const fn new(
         store: &'a dyn Reader,
         recent: Option<&'a Recent>,
-        head: Head,
+        draft: Draft,
         writable: bool,
     ) -> Self {
         Self {
             store,
             recent,
-            newer: Recent::default(),
-            staged: BTreeMap::new(),
-            committed: head,
-            head,
-            bytes: 0,
             writable,
-            store_failed: Cell::new(false),
+            draft,
         }
     }
 
     /// Everything that one of the newest `entries` log entries says was confirmed on chain.
     pub(super) fn confirmed_lately(&self, entries: u64) -> Result<BTreeSet<EntityId>, LedgerError> {
         let mut confirmed = BTreeSet::new();
-        let mut after = self.committed.seq.saturating_sub(entries);
+        let mut after = self.draft.committed().seq.saturating_sub(entries);
         loop {
             let page = self.entries(after, PAGE)?;
             if page.is_empty() {
@@ -113,33 +94,9 @@ impl<'a> Batch<'a> {
         self.noted(self.store.scan(keys::LOG, Some(&from), limit))
     }
 
-    /// Ends the batch.
-    pub(super) fn finish(self) -> Staged {
-        let mut writes: Vec<Write> = self
-            .staged
-            .into_iter()
-            .map(|(key, value)| match value {
-                Some(value) => Write::Put { key, value },
-                None => Write::Delete { key },
-            })
-            .collect();
-        if self.head != self.committed {
-            // Two hashes and a number: this cannot fail to become JSON.
-            let value = serde_json::to_vec(&self.head).unwrap_or_default();
-            let key = Head::KEY.to_vec();
-            writes.push(Write::Put { key, value });
-        }
-        Staged {
-            writes,
-            head: self.head,
-            recent: self.newer,
-            store_failed: self.store_failed.get(),
-        }
-    }
-
-    /// How many bytes are staged.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    /// What is staged, to be committed or taken up again.
+    pub(super) fn finish(self) -> Draft {
+        self.draft
     }
 
     /// The store below, for walks over everything that is committed.
@@ -149,7 +106,7 @@ impl<'a> Batch<'a> {
 
     /// Fails once the store has failed.
     pub(super) fn writable(&self) -> Result<(), LedgerError> {
-        if self.writable && !self.store_failed.get() {
+        if self.writable && !self.draft.store_failed() {
             Ok(())
         } else {
             Err(LedgerError::Unavailable)
@@ -158,7 +115,7 @@ impl<'a> Batch<'a> {
 
     /// A call's state.
     pub(super) fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
-        let known = self.newer.call(id);
+        let known = self.draft.newer.call(id);
         match known.or_else(|| self.recent?.call(id)) {
             Some(Some(state)) => Ok(Some(state.clone())),
             _ => self.recorded_call(id),
@@ -167,7 +124,7 @@ impl<'a> Batch<'a> {
 
     /// A channel's account.
     pub(super) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelState>, LedgerError> {
-        let known = self.newer.channel(id);
+        let known = self.draft.newer.channel(id);
         match known.or_else(|| self.recent?.channel(id)) {
             Some(Some(state)) => Ok(Some(state.clone())),
             _ => self.read(&keys::state(&EntityId::Channel(*id))),
@@ -181,7 +138,7 @@ impl<'a> Batch<'a> {
 
     /// Reads a value, staged or stored.
     pub(super) fn bytes_of(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
-        match self.staged.get(key) {
+        match self.draft.get(key) {
             Some(staged) => Ok(staged.clone()),
             None => self.noted(self.store.read(key)),
         }
@@ -189,12 +146,7 @@ impl<'a> Batch<'a> {
 
     /// Up to `limit` pairs under `prefix` in key order, as if the batch were committed.
     pub(super) fn scan(&self, prefix: &[u8], limit: usize) -> Result<Vec<Pair>, LedgerError> {
-        let mut found: BTreeMap<Vec<u8>, Vec<u8>> = self
-            .staged
-            .range(prefix.to_vec()..)
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
-            .collect();
+        let mut found = self.draft.present(prefix);
         let mut after: Option<Vec<u8>> = None;
         let mut stored = 0;
         while stored < limit {
@@ -202,7 +154,7 @@ impl<'a> Batch<'a> {
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (key, value) in page {
-                if !self.staged.contains_key(&key) {
+                if self.draft.get(&key).is_none() {
                     stored += 1;
                     found.insert(key, value);
                 }
@@ -213,16 +165,12 @@ impl<'a> Batch<'a> {
 
     /// Stages a value; only after everything that can fail.
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes = self
-            .bytes
-            .saturating_add(key.len())
-            .saturating_add(value.len());
-        self.staged.insert(key, Some(value));
+        self.draft.put(key, Some(value));
     }
 
     /// Stages a deletion; only after everything that can fail.
     pub(super) fn delete(&mut self, key: Vec<u8>) {
-        self.staged.insert(key, None);
+        self.draft.put(key, None);
     }
 
     /// The log entries that tell of these events: one of them all, or one of each if that would be too long.
@@ -242,7 +190,7 @@ impl<'a> Batch<'a> {
         events: &[Event],
         each: usize,
     ) -> Result<Entries, LedgerError> {
-        let mut head = self.head;
+        let mut head = self.draft.head;
         let mut entries = Vec::new();
         for events in events.chunks(each.max(1)) {
             let entry = LogEntry::after(head, id, events)
@@ -277,8 +225,8 @@ impl<'a> Batch<'a> {
         if long(&state) || records.any(long) {
             return Err(LedgerError::TooLarge);
         }
-        self.head = head;
-        self.newer.let_go(&id);
+        self.draft.head = head;
+        self.draft.newer.let_go(&id);
         self.put(keys::state(&id), state);
         if open {
             self.put(keys::open(&id), Vec::new());
@@ -309,7 +257,7 @@ impl<'a> Batch<'a> {
 
     /// Takes the store as failed: nothing more is written.
     pub(super) fn fail(&self) {
-        self.store_failed.set(true);
+        self.draft.fail();
     }
 
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, LedgerError> {

@@ -5,29 +5,39 @@ use super::batch::Batch;
 use super::error::{HoldRefused, LedgerError};
 use super::handle::Ledger;
 use super::machine::{CallState, Event, Hold};
-use super::writer::{Message, Reply};
+use super::writer::{Haste, Reply, Writer};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long a hold in want of company is kept from the disk at most, once its durability is waited for.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A hold that was taken and may not be on the disk yet.
 #[derive(Debug)]
 #[must_use = "nothing of an answer may leave before the hold is durable"]
-pub struct OnItsWay(oneshot::Receiver<bool>);
-
-/// When a hold goes to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Haste {
-    /// Right away: somebody waits for that.
-    Now,
-    /// With the next thing that somebody waits for, such as the call's own bill, or a moment later by
-    /// itself.
-    InCompany,
+pub struct OnItsWay {
+    written: oneshot::Receiver<bool>,
+    /// Who is to be asked to write it, if nothing else comes that is to be written.
+    patient: Option<Writer>,
 }
 
 impl OnItsWay {
     /// Returns once the hold is durable; fails when it never will be. To be asked until it has said so,
     /// and no more.
     pub async fn durable(&mut self) -> Result<(), LedgerError> {
-        match (&mut self.0).await {
+        let written = match &self.patient {
+            None => (&mut self.written).await,
+            Some(writer) => match timeout(PATIENCE, &mut self.written).await {
+                Ok(written) => written,
+                Err(_) => {
+                    writer.hurry().await?;
+                    self.patient = None;
+                    (&mut self.written).await
+                }
+            },
+        };
+        match written {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(LedgerError::Unavailable),
         }
@@ -45,7 +55,7 @@ impl Ledger {
         haste: Haste,
     ) -> Result<(CallState, OnItsWay), HoldRefused> {
         let (answer, answered) = oneshot::channel();
-        let (written, durable) = oneshot::channel();
+        let (durable, written) = oneshot::channel();
         let job = move |batch: &mut Batch<'_>| -> Reply {
             let refused = match batch.begin(hold, then) {
                 Ok(begun) => {
@@ -56,7 +66,7 @@ impl Ledger {
                 Err(refused) => Some((answer, refused)),
             };
             Box::new(move |committed| {
-                let _ = written.send(committed);
+                let _ = durable.send(committed);
                 if let Some((answer, refused)) = refused {
                     let _ = answer.send(Err(match committed {
                         true => refused,
@@ -66,12 +76,9 @@ impl Ledger {
             })
         };
         let closed = || HoldRefused::from(LedgerError::Unavailable);
-        let message = match haste {
-            Haste::Now => Message::Job(Box::new(job)),
-            Haste::InCompany => Message::Patient(Box::new(job)),
-        };
-        self.send(message).await.map_err(|_| closed())?;
+        self.writer.stage(Box::new(job), haste).await?;
         let state = answered.await.map_err(|_| closed())??;
-        Ok((state, OnItsWay(durable)))
+        let patient = (haste == Haste::InCompany).then(|| self.writer.clone());
+        Ok((state, OnItsWay { written, patient }))
     }
 }

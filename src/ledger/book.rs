@@ -1,6 +1,7 @@
 //! The ledger without its thread: begin a batch, let commands stage their writes, commit it.
 
-use super::batch::{Batch, Staged};
+use super::batch::Batch;
+use super::draft::Draft;
 use super::error::{LedgerError, OpenError};
 use super::keys;
 use super::log::LogEntry;
@@ -37,30 +38,38 @@ impl Book {
 
     /// A view that commands read from and stage writes into, each seeing those before it.
     pub(super) fn begin(&self) -> Batch<'_> {
-        Batch::new(
-            self.store.as_ref(),
-            Some(&self.recent),
-            self.head,
-            self.healthy,
-        )
+        self.resume(self.draft())
+    }
+
+    /// What a batch begins with.
+    pub(super) fn draft(&self) -> Draft {
+        Draft::after(self.head)
+    }
+
+    /// The same, going on with what is staged.
+    pub(super) fn resume(&self, draft: Draft) -> Batch<'_> {
+        let store = self.store.as_ref();
+        Batch::new(store, Some(&self.recent), draft, self.healthy)
     }
 
     /// Makes everything staged durable at once. After a failure nothing is written any more: what
     /// is on disk is then unknown, and only opening the ledger again can tell.
-    pub(super) fn commit(&mut self, staged: Staged) -> Result<(), LedgerError> {
-        if staged.store_failed {
+    pub(super) fn commit(&mut self, draft: Draft) -> Result<(), LedgerError> {
+        if draft.store_failed() {
             self.healthy = false;
         }
-        if staged.writes.is_empty() {
+        let head = draft.head;
+        let (writes, recent) = draft.into_writes();
+        if writes.is_empty() {
             return Ok(());
         }
         if !self.healthy {
             return Err(LedgerError::Unavailable);
         }
-        match self.store.commit(self.head, staged.writes) {
+        match self.store.commit(self.head, writes) {
             Ok(()) => {
-                self.head = staged.head;
-                self.recent.take(staged.recent);
+                self.head = head;
+                self.recent.take(recent);
                 Ok(())
             }
             Err(error) => {

@@ -200,9 +200,9 @@ impl Batch<'_> {
             beside,
         };
         self.append(logged, change)?;
-        self.newer.keep_call(&call);
+        self.draft.newer.keep_call(&call);
         if let Some(after) = moved {
-            self.newer.keep_channel(after.clone());
+            self.draft.newer.keep_channel(after.clone());
         }
         Ok(Changed {
             channel: channel.after,

@@ -1,6 +1,7 @@
 use super::answer::{Answer, PURGE_PAGE};
 use super::batch::Batch;
 use super::book::Book;
+use super::draft::Draft;
 use super::error::{ExportError, HoldRefused, LedgerError, OpenError};
 use super::machine::{
     CallId, CallState, ChannelId, ChannelOnChain, ChannelOpening, ChannelState, CreditKey,
@@ -11,12 +12,11 @@ use super::notes::Note;
 use super::payouts::CreditEntry;
 use super::store::{Head, Pair, Reader, Store};
 use super::verify::{self, VerifyReport};
-use super::writer::{self, Job, Message, QUEUE_JOBS_MAX, Reply};
+use super::writer::{Haste, Job, Reply, Writer};
 use crate::money::Units;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Weak;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 
 /// How many log entries an export reads at a time, so that calls are served meanwhile.
 const EXPORT_PAGE: usize = 500;
@@ -30,9 +30,7 @@ const LATELY_ENTRIES: u64 = 8192;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     reader: Weak<dyn Reader + Send + Sync>,
-    messages: mpsc::Sender<Message>,
-    healthy: Arc<AtomicBool>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    pub(super) writer: Writer,
 }
 
 /// What a restart has to take up again.
@@ -88,23 +86,15 @@ impl Ledger {
             }
         }
         drop(batch);
-        let healthy = Arc::new(AtomicBool::new(true));
-        let (messages, received) = mpsc::channel(QUEUE_JOBS_MAX);
-        let seen = Arc::clone(&healthy);
-        let thread = writer::start(book, received, seen).map_err(OpenError::Thread)?;
-        let ledger = Self {
-            reader,
-            messages,
-            healthy,
-            thread: Arc::new(Mutex::new(Some(thread))),
-        };
+        let writer = Writer::start(book).map_err(OpenError::Thread)?;
+        let ledger = Self { reader, writer };
         Ok((ledger, open))
     }
 
     /// Takes a credential for a call, once; durable when this returns. A call on a channel is taken
     /// only if the channel pays for it, and the channel is returned as it is then.
     pub async fn hold(&self, hold: Hold) -> Result<Option<ChannelState>, HoldRefused> {
-        self.ask(move |batch| batch.hold(hold)).await
+        self.ask_here(move |batch| batch.hold(hold)).await
     }
 
     /// Records events of a call in their order, in one commit, and returns its new state; durable when
@@ -114,7 +104,7 @@ impl Ledger {
         id: CallId,
         events: Vec<Event>,
     ) -> Result<CallState, LedgerError> {
-        self.ask(move |batch| Ok(batch.record_all(id, &events)?.call))
+        self.ask_here(move |batch| Ok(batch.record_all(id, &events)?.call))
             .await
     }
 
@@ -130,7 +120,7 @@ impl Ledger {
     where
         A: FnOnce(Option<&ChannelState>) -> (Answer, u64) + Send + 'static,
     {
-        self.ask(move |batch| {
+        self.ask_here(move |batch| {
             let changed = batch.record_all(id, &events)?;
             if let Some(answer) = answer {
                 let (answer, expires_ms) = answer(changed.channel.as_ref());
@@ -145,7 +135,7 @@ impl Ledger {
 
     /// Records what happened to a call and returns its new state; durable when this returns.
     pub async fn record(&self, id: CallId, event: Event) -> Result<CallState, LedgerError> {
-        self.ask(move |batch| batch.record(id, &event)).await
+        self.ask_here(move |batch| batch.record(id, &event)).await
     }
 
     /// Takes credit for a payout; durable when this returns.
@@ -363,25 +353,12 @@ impl Ledger {
 
     /// Whether holds are taken; false for good once the store has failed or the ledger is closed.
     pub fn healthy(&self) -> bool {
-        self.healthy.load(Ordering::Acquire)
+        self.writer.healthy()
     }
 
     /// Commits what was asked before, closes the store and ends the writer; later commands fail.
     pub async fn shutdown(&self) {
-        let (done, ended) = oneshot::channel();
-        if self.messages.send(Message::Stop(done)).await.is_ok() {
-            // An error means the writer is gone already, which is what was wanted.
-            let _ = ended.await;
-        }
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            // It said it was done, or it panicked and took itself down: nothing left to wait for.
-            let _ = thread.join();
-        }
+        self.writer.stop().await;
     }
 
     /// Reads what is durable now, beside the writer.
@@ -390,48 +367,63 @@ impl Ledger {
         read: impl FnOnce(&Batch<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let reader = self.reader.upgrade().ok_or(LedgerError::Unavailable)?;
-        let batch = Batch::new(reader.as_ref(), None, Head::EMPTY, false);
+        let draft = Draft::after(Head::EMPTY);
+        let batch = Batch::new(reader.as_ref(), None, draft, false);
         let result = read(&batch);
-        if batch.finish().store_failed {
-            // The writer, if it still runs, is told that the store has failed.
-            let failed: Job = Box::new(|batch| {
-                batch.fail();
-                Box::new(|_| ())
-            });
-            let _ = self.messages.try_send(Message::Job(failed));
+        if batch.finish().store_failed() {
+            self.writer.fail();
         }
         result
     }
 
+    /// Has the writer do something, and waits until that is durable.
     async fn ask<T, E, F>(&self, command: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<LedgerError> + Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job = move |batch: &mut Batch<'_>| -> Reply {
-            let result = command(batch);
-            Box::new(move |committed| {
-                let result = if committed {
-                    result
-                } else {
-                    Err(LedgerError::Unavailable.into())
-                };
-                // The asker may have gone; what it asked for stands all the same.
-                let _ = answer.send(result);
-            })
-        };
-        let closed = || E::from(LedgerError::Unavailable);
-        self.send(Message::Job(Box::new(job)))
-            .await
-            .map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        let (job, answered) = asked(command);
+        self.writer.queue(job, Haste::Now).await?;
+        said(answered.await)
     }
 
-    /// Has the writer do something; fails when it is gone.
-    pub(super) async fn send(&self, message: Message) -> Result<(), LedgerError> {
-        let sent = self.messages.send(message).await;
-        sent.map_err(|_| LedgerError::Unavailable)
+    /// The same for what is quickly done.
+    async fn ask_here<T, E, F>(&self, command: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<LedgerError> + Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (job, answered) = asked(command);
+        self.writer.stage(job, Haste::Now).await?;
+        said(answered.await)
     }
+}
+
+/// A command, and what comes of it once that is durable.
+fn asked<T, E, F>(command: F) -> (Job, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: From<LedgerError> + Send + 'static,
+    F: FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let job = move |batch: &mut Batch<'_>| -> Reply {
+        let result = command(batch);
+        Box::new(move |committed| {
+            let result = if committed {
+                result
+            } else {
+                Err(LedgerError::Unavailable.into())
+            };
+            // The asker may have gone; what it asked for stands all the same.
+            let _ = answer.send(result);
+        })
+    };
+    (Box::new(job), answered)
+}
+
+fn said<T, E: From<LedgerError>>(answered: Result<Result<T, E>, RecvError>) -> Result<T, E> {
+    answered.map_err(|_| E::from(LedgerError::Unavailable))?
 }

@@ -12,6 +12,7 @@ mod begun;
 mod book;
 mod calls;
 mod channels;
+mod draft;
 mod error;
 mod handle;
 mod keys;
@@ -27,7 +28,7 @@ mod verify;
 mod writer;
 
 pub use answer::Answer;
-pub use begun::{Haste, OnItsWay};
+pub use begun::OnItsWay;
 pub use error::{ExportError, HoldRefused, LedgerError, OpenError};
 pub use handle::{Ledger, OpenItems};
 pub use log::LogEntry;
@@ -45,6 +46,7 @@ pub use store::{
     Head, MemoryDisk, MemoryFault, MemoryStore, Pair, SledStore, Store, StoreError, Write,
 };
 pub use verify::{Fault, ReplayError, Replayed, Totals, VerifyReport, replay};
+pub use writer::Haste;
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,16 @@
-//! The one thread that writes. Commands that arrive while a commit is under way share the next, and what
-//! nobody waits for yet waits a moment for what somebody does.
+//! The way to the disk. Commands stage their writes one after another, each seeing those before it; one
+//! thread commits. What comes while it does shares its next commit, and what nobody waits for yet waits
+//! a moment for what somebody does.
 
 use super::batch::Batch;
 use super::book::Book;
-use std::sync::Arc;
+use super::draft::Draft;
+use super::error::LedgerError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 
 /// The most commands in one commit.
 const BATCH_JOBS_MAX: usize = 512;
@@ -17,96 +18,253 @@ const BATCH_JOBS_MAX: usize = 512;
 /// top of that it still fits into one of the journal's files.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// How many commands may wait; a sender beyond that waits for room.
-pub(super) const QUEUE_JOBS_MAX: usize = 4096;
-/// How long commands that nobody waits for are kept from the disk at most, if no other comes.
-const PATIENCE: Duration = Duration::from_millis(2);
+const QUEUE_JOBS_MAX: usize = 4096;
 
 /// A command: looks at the batch, stages its writes, and leaves what to say once that is durable.
 pub(super) type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Reply + Send>;
 /// Answers the command's sender; told whether the commit succeeded.
 pub(super) type Reply = Box<dyn FnOnce(bool) + Send>;
 
-/// What the writer is sent.
-pub(super) enum Message {
-    /// A command whose commit somebody waits for.
-    Job(Job),
-    /// A command whose commit may be that of a later one.
-    Patient(Job),
-    /// Commit what is in hand, close the store, say so, end.
-    Stop(oneshot::Sender<()>),
+/// When a command's writes go to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// Right away: somebody waits for that.
+    Now,
+    /// With the next thing that somebody waits for, such as the call's own bill, or when somebody asks
+    /// for it.
+    InCompany,
 }
 
-/// Starts the thread, which runs until it is stopped, or until every sender is gone.
-pub(super) fn start(
-    book: Book,
-    messages: mpsc::Receiver<Message>,
+/// What the thread is sent.
+enum Message {
+    /// Stage this.
+    Job(Job, Haste),
+    /// Commit what is staged.
+    Commit,
+    /// Commit what is staged, close the store, say so, end.
+    Stop(Option<oneshot::Sender<()>>),
+}
+
+/// The way to the writer's thread; clones lead to the same one, which runs until it is stopped, or until
+/// all of them are gone.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    slate: Arc<Mutex<Option<Slate>>>,
+    messages: mpsc::Sender<Message>,
     healthy: Arc<AtomicBool>,
-) -> std::io::Result<JoinHandle<()>> {
-    let clock = Builder::new_current_thread().enable_time().build()?;
-    std::thread::Builder::new()
-        .name("ledger".to_owned())
-        .spawn(move || run(&clock, book, messages, Health(healthy)))
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-fn run(clock: &Runtime, mut book: Book, mut messages: mpsc::Receiver<Message>, health: Health) {
-    while let Some(first) = messages.blocking_recv() {
-        let mut batch = book.begin();
-        let mut replies = Vec::new();
-        let mut stopped = None;
-        let mut awaited = false;
-        let mut patience = None;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Job(job) => {
-                    awaited = true;
-                    replies.push(job(&mut batch));
-                }
-                Message::Patient(job) => replies.push(job(&mut batch)),
-                Message::Stop(done) => {
-                    stopped = Some(done);
-                    break;
-                }
-            }
-            if replies.len() >= BATCH_JOBS_MAX || batch.bytes() >= BATCH_BYTES_MAX {
-                break;
-            }
-            next = messages.try_recv().ok();
-            if next.is_none() && !awaited {
-                let until = *patience.get_or_insert_with(|| Instant::now() + PATIENCE);
-                next = more(clock, &mut messages, until);
-            }
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(book: Book) -> std::io::Result<Self> {
+        let slate = Arc::new(Mutex::new(Some(Slate::of(book))));
+        let healthy = Arc::new(AtomicBool::new(true));
+        let (messages, received) = mpsc::channel(QUEUE_JOBS_MAX);
+        let end = End {
+            slate: Arc::clone(&slate),
+            healthy: Arc::clone(&healthy),
+        };
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || run(&end, received))?;
+        Ok(Self {
+            slate,
+            messages,
+            healthy,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Has a command staged by the writer's thread, behind those that wait for it; fails when that is gone.
+    pub(super) async fn queue(&self, job: Job, haste: Haste) -> Result<(), LedgerError> {
+        self.send(Message::Job(job, haste)).await
+    }
+
+    /// The same for a command that is quickly done: it is staged here and now unless a commit is under
+    /// way, since to wake a thread for it takes longer than it does.
+    pub(super) async fn stage(&self, job: Job, haste: Haste) -> Result<(), LedgerError> {
+        match self.stage_here(job, haste) {
+            // A thread with a full queue looks at the slate again anyway.
+            Ok(Wake::Needed) => match self.messages.try_send(Message::Commit) {
+                Err(TrySendError::Closed(_)) => Err(LedgerError::Unavailable),
+                Err(TrySendError::Full(_)) | Ok(()) => Ok(()),
+            },
+            Ok(Wake::NotNeeded) => Ok(()),
+            Err(job) => self.queue(job, haste).await,
         }
-        let staged = batch.finish();
-        let committed = book.commit(staged).is_ok();
-        health.0.store(book.healthy(), Ordering::Release);
-        for reply in replies {
-            reply(committed);
+    }
+
+    /// Has everything that is staged committed soon.
+    pub(super) async fn hurry(&self) -> Result<(), LedgerError> {
+        self.send(Message::Commit).await
+    }
+
+    /// Whether writes are taken; false for good once the store has failed or the writer has ended.
+    pub(super) fn healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    /// Takes the store as failed.
+    pub(super) fn fail(&self) {
+        let failed: Job = Box::new(|batch| {
+            batch.fail();
+            Box::new(|_| ())
+        });
+        // A writer that is gone needs not be told.
+        let _ = self.messages.try_send(Message::Job(failed, Haste::Now));
+    }
+
+    /// Commits what was asked before, closes the store and ends the thread; later commands fail.
+    pub(super) async fn stop(&self) {
+        let (done, ended) = oneshot::channel();
+        if self.send(Message::Stop(Some(done))).await.is_ok() {
+            // An error means the writer is gone already, which is what was wanted.
+            let _ = ended.await;
         }
-        if let Some(done) = stopped {
-            drop(book);
-            drop(health);
-            // Whoever asked may have stopped waiting.
-            let _ = done.send(());
-            return;
+        let thread = self.thread.lock();
+        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It said it was done, or it panicked and took itself down: nothing left to wait for.
+            let _ = thread.join();
         }
+    }
+
+    fn stage_here(&self, job: Job, haste: Haste) -> Result<Wake, Job> {
+        // Where a panic has spoilt it the thread finds that out, and ends.
+        let Ok(mut slate) = self.slate.try_lock() else {
+            return Err(job);
+        };
+        match slate.as_mut() {
+            Some(slate) if !slate.full() => Ok(slate.stage(job, haste)),
+            _ => Err(job),
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<(), LedgerError> {
+        let sent = self.messages.send(message).await;
+        sent.map_err(|_| LedgerError::Unavailable)
     }
 }
 
-/// What comes until then, if something does.
-fn more(
-    clock: &Runtime,
-    messages: &mut mpsc::Receiver<Message>,
-    until: Instant,
-) -> Option<Message> {
-    clock.block_on(async { timeout_at(until, messages.recv()).await.ok().flatten() })
+fn run(end: &End, mut messages: mpsc::Receiver<Message>) {
+    let mut stopped = None;
+    while stopped.is_none() {
+        // Where all senders are gone nobody is told that it stops.
+        let first = messages.blocking_recv();
+        let mut next = Some(first.unwrap_or(Message::Stop(None)));
+        let Ok(mut slate) = end.slate.lock() else {
+            return;
+        };
+        let Some(writing) = slate.as_mut() else {
+            return;
+        };
+        while let Some(message) = next {
+            match message {
+                Message::Job(job, haste) => drop(writing.stage(job, haste)),
+                Message::Commit => writing.wanted = true,
+                Message::Stop(done) => stopped = Some(done),
+            }
+            if stopped.is_some() || writing.full() {
+                break;
+            }
+            next = messages.try_recv().ok();
+        }
+        if !writing.wanted && stopped.is_none() {
+            continue;
+        }
+        let (committed, replies) = writing.commit();
+        end.healthy.store(writing.book.healthy(), Ordering::Release);
+        if stopped.is_some() {
+            *slate = None;
+        }
+        drop(slate);
+        for reply in replies {
+            reply(committed);
+        }
+    }
+    if let Some(Some(done)) = stopped {
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(());
+    }
 }
 
-/// However the thread ends, a panic included, the ledger is not healthy afterwards.
-struct Health(Arc<AtomicBool>);
+/// Whether the thread must be told that there is something to commit.
+#[derive(Debug, PartialEq, Eq)]
+enum Wake {
+    Needed,
+    NotNeeded,
+}
 
-impl Drop for Health {
+/// The book, and what is staged for its next commit.
+struct Slate {
+    book: Book,
+    draft: Draft,
+    replies: Vec<Reply>,
+    /// Whether somebody waits for the commit.
+    wanted: bool,
+}
+
+impl Slate {
+    fn of(book: Book) -> Self {
+        Self {
+            draft: book.draft(),
+            book,
+            replies: Vec::new(),
+            wanted: false,
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.replies.len() >= BATCH_JOBS_MAX || self.draft.bytes() >= BATCH_BYTES_MAX
+    }
+
+    fn stage(&mut self, job: Job, haste: Haste) -> Wake {
+        let before = self.wanted;
+        let draft = std::mem::replace(&mut self.draft, self.book.draft());
+        let mut batch = self.book.resume(draft);
+        self.replies.push(job(&mut batch));
+        self.draft = batch.finish();
+        self.wanted |= haste == Haste::Now || self.full();
+        match before {
+            false if self.wanted => Wake::Needed,
+            _ => Wake::NotNeeded,
+        }
+    }
+
+    /// Makes it durable; says whether that worked, to be told to those who wait for it.
+    fn commit(&mut self) -> (bool, Vec<Reply>) {
+        let draft = std::mem::replace(&mut self.draft, self.book.draft());
+        let committed = self.book.commit(draft).is_ok();
+        self.draft = self.book.draft();
+        self.wanted = false;
+        (committed, std::mem::take(&mut self.replies))
+    }
+}
+
+impl std::fmt::Debug for Slate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slate")
+            .field("book", &self.book)
+            .field("replies", &self.replies.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// However the thread ends, a panic included, the store is closed and the ledger is not healthy afterwards.
+struct End {
+    slate: Arc<Mutex<Option<Slate>>>,
+    healthy: Arc<AtomicBool>,
+}
+
+impl Drop for End {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.healthy.store(false, Ordering::Release);
+        drop(
+            self.slate
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 }

@@ -8,6 +8,7 @@ mod journal;
 mod pretended;
 mod tamper;
 mod walk;
+mod writer;
 
 use super::book::Book;
 use super::*;
