@@ -5,7 +5,7 @@ use super::error::LedgerError;
 use super::keys;
 use super::log::LogEntry;
 use super::machine::{CallId, CallState, ChannelId, ChannelState, EntityId, Event};
-use super::recent::Recent;
+use super::recent::Remembered;
 use super::store::{Head, Pair, RECORD_BYTES_MAX, Reader, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +19,8 @@ const PAGE: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     store: &'a dyn Reader,
-    /// What the writer knows without reading; nothing for those who read beside it.
-    recent: Option<&'a Recent>,
+    /// What is known without reading.
+    recent: &'a Remembered,
     writable: bool,
     pub(super) draft: Draft,
 }
@@ -53,7 +53,7 @@ impl<'a> Batch<'a> {
     /// A batch that goes on with `draft`.
     pub(super) const fn new(
         store: &'a dyn Reader,
-        recent: Option<&'a Recent>,
+        recent: &'a Remembered,
         draft: Draft,
         writable: bool,
     ) -> Self {
@@ -115,19 +115,19 @@ impl<'a> Batch<'a> {
 
     /// A call's state.
     pub(super) fn call(&self, id: &CallId) -> Result<Option<CallState>, LedgerError> {
-        let known = self.draft.newer.call(id);
-        match known.or_else(|| self.recent?.call(id)) {
-            Some(Some(state)) => Ok(Some(state.clone())),
-            _ => self.recorded_call(id),
+        let newer = self.draft.newer.call(id);
+        match newer.map_or_else(|| self.recent.call(id), Clone::clone) {
+            Some(state) => Ok(Some(state)),
+            None => self.recorded_call(id),
         }
     }
 
     /// A channel's account.
     pub(super) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelState>, LedgerError> {
-        let known = self.draft.newer.channel(id);
-        match known.or_else(|| self.recent?.channel(id)) {
-            Some(Some(state)) => Ok(Some(state.clone())),
-            _ => self.read(&keys::state(&EntityId::Channel(*id))),
+        let newer = self.draft.newer.channel(id);
+        match newer.map_or_else(|| self.recent.channel(id), Clone::clone) {
+            Some(state) => Ok(Some(state)),
+            None => self.read(&keys::state(&EntityId::Channel(*id))),
         }
     }
 

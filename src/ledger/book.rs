@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::error::{LedgerError, OpenError};
 use super::keys;
 use super::log::LogEntry;
-use super::recent::Recent;
+use super::recent::Remembered;
 use super::store::{Head, Reader, Store, StoreError};
 use std::sync::{Arc, Weak};
 
@@ -18,7 +18,7 @@ pub(super) struct Book {
     store: Box<dyn Store>,
     reader: Arc<dyn Reader + Send + Sync>,
     head: Head,
-    recent: Recent,
+    recent: Remembered,
     healthy: bool,
 }
 
@@ -31,7 +31,7 @@ impl Book {
             reader: store.reader(),
             store,
             head,
-            recent: Recent::default(),
+            recent: Remembered::default(),
             healthy: true,
         })
     }
@@ -49,7 +49,7 @@ impl Book {
     /// The same, going on with what is staged.
     pub(super) fn resume(&self, draft: Draft) -> Batch<'_> {
         let store = self.store.as_ref();
-        Batch::new(store, Some(&self.recent), draft, self.healthy)
+        Batch::new(store, &self.recent, draft, self.healthy)
     }
 
     /// Makes everything staged durable at once. After a failure nothing is written any more: what
@@ -83,6 +83,11 @@ impl Book {
     /// The store for those who only read, for as long as the book is open.
     pub(super) fn reader(&self) -> Weak<dyn Reader + Send + Sync> {
         Arc::downgrade(&self.reader)
+    }
+
+    /// What is known of the store without reading it.
+    pub(super) fn remembered(&self) -> Remembered {
+        self.recent.clone()
     }
 
     /// Whether holds are taken.

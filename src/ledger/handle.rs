@@ -10,6 +10,7 @@ use super::machine::{
 };
 use super::notes::Note;
 use super::payouts::CreditEntry;
+use super::recent::Remembered;
 use super::store::{Head, Pair, Reader, Store};
 use super::verify::{self, VerifyReport};
 use super::writer::{Haste, Job, Reply, Writer};
@@ -30,6 +31,7 @@ const LATELY_ENTRIES: u64 = 8192;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     reader: Weak<dyn Reader + Send + Sync>,
+    remembered: Remembered,
     pub(super) writer: Writer,
 }
 
@@ -56,7 +58,7 @@ impl Ledger {
     /// broken or an open item cannot be read.
     pub fn open(store: impl Store) -> Result<(Self, OpenItems), OpenError> {
         let book = Book::open(Box::new(store))?;
-        let reader = book.reader();
+        let (reader, remembered) = (book.reader(), book.remembered());
         let batch = book.begin();
         let mut open = OpenItems {
             calls: batch.open_calls()?,
@@ -87,7 +89,11 @@ impl Ledger {
         }
         drop(batch);
         let writer = Writer::start(book).map_err(OpenError::Thread)?;
-        let ledger = Self { reader, writer };
+        let ledger = Self {
+            reader,
+            remembered,
+            writer,
+        };
         Ok((ledger, open))
     }
 
@@ -368,7 +374,7 @@ impl Ledger {
     ) -> Result<T, LedgerError> {
         let reader = self.reader.upgrade().ok_or(LedgerError::Unavailable)?;
         let draft = Draft::after(Head::EMPTY);
-        let batch = Batch::new(reader.as_ref(), None, draft, false);
+        let batch = Batch::new(reader.as_ref(), &self.remembered, draft, false);
         let result = read(&batch);
         if batch.finish().store_failed() {
             self.writer.fail();

@@ -1,11 +1,38 @@
-//! The states that the writer will be asked for next, kept in its memory: to read one back from its
-//! record would cost more than all else that an event costs.
+//! The states that will be asked for next, kept in memory: to read one back from its record would cost
+//! more than all else that an event costs.
 
 use super::machine::{CallId, CallState, ChannelId, ChannelState, EntityId};
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// How many channels are kept; beyond that all are let go and read back when they are used.
 const CHANNELS_MAX: usize = 16 << 10;
+
+/// What is durable of them, for the writer and for those who read beside it; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Remembered(Arc<RwLock<Recent>>);
+
+impl Remembered {
+    /// A call's state, if it is kept here.
+    pub(super) fn call(&self, id: &CallId) -> Option<CallState> {
+        self.read().call(id)?.clone()
+    }
+
+    /// A channel's account, if it is kept here.
+    pub(super) fn channel(&self, id: &ChannelId) -> Option<ChannelState> {
+        self.read().channel(id)?.clone()
+    }
+
+    /// Takes over what a batch that is durable now has left.
+    pub(super) fn take(&self, newer: Recent) {
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        recent.take(newer);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Recent> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Open calls and used channels as their newest events left them. `None` says to read the record.
 #[derive(Debug, Default)]
@@ -45,8 +72,7 @@ impl Recent {
         }
     }
 
-    /// Takes over what a batch that is durable now has left.
-    pub(super) fn take(&mut self, newer: Self) {
+    fn take(&mut self, newer: Self) {
         for (id, state) in newer.calls {
             match state {
                 Some(state) => self.calls.insert(id, Some(state)),
