@@ -22,7 +22,7 @@ use yard::stage::{Place, Stage};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// A few minutes instead of half an hour
+    /// A few minutes instead of 40
     #[arg(long)]
     quick: bool,
     /// Only this measure (may be repeated)

@@ -28,7 +28,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// All of it: about half an hour.
+    /// All of it: about 40 minutes.
     pub(crate) fn full() -> Self {
         let settling = |connections| Settling {
             rounds: 2,
@@ -44,7 +44,7 @@ impl Plan {
             gaps: times(3, 4.0),
             settled: [16, 64].map(settling).to_vec(),
             streams: 5000,
-            soak: (1_000_000, Duration::from_secs(330)),
+            soak: (1_000_000, Duration::from_secs(480)),
             questions: 60,
             signatures: 60,
         }
