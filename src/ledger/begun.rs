@@ -7,17 +7,18 @@ use super::handle::Ledger;
 use super::machine::{CallState, Event, Hold};
 use super::writer::{Haste, Reply, Writer};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
+use tokio::sync::oneshot::{self, Receiver};
 use tokio::time::timeout;
 
-/// How long a hold in want of company is kept from the disk at most, once its durability is waited for.
+/// How long what is in want of company is kept from the disk at most, once somebody waits for it.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A hold that was taken and may not be on the disk yet.
 #[derive(Debug)]
 #[must_use = "nothing of an answer may leave before the hold is durable"]
 pub struct OnItsWay {
-    written: oneshot::Receiver<bool>,
+    written: Receiver<bool>,
     /// Who is to be asked to write it, if nothing else comes that is to be written.
     patient: Option<Writer>,
 }
@@ -27,21 +28,29 @@ impl OnItsWay {
     /// and no more.
     pub async fn durable(&mut self) -> Result<(), LedgerError> {
         let written = match &self.patient {
-            None => (&mut self.written).await,
-            Some(writer) => match timeout(PATIENCE, &mut self.written).await {
-                Ok(written) => written,
-                Err(_) => {
-                    writer.hurry().await?;
-                    self.patient = None;
-                    (&mut self.written).await
-                }
-            },
+            Some(writer) => patiently(writer, &mut self.written).await?,
+            None => (&mut self.written).await.map_err(gone)?,
         };
         match written {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(LedgerError::Unavailable),
+            true => Ok(()),
+            false => Err(LedgerError::Unavailable),
         }
     }
+}
+
+/// What is told when it is committed, if not before; asks for the commit where nothing else brings one soon.
+async fn patiently<T>(writer: &Writer, told: &mut Receiver<T>) -> Result<T, LedgerError> {
+    match timeout(PATIENCE, &mut *told).await {
+        Ok(told) => told.map_err(gone),
+        Err(_) => {
+            writer.hurry().await?;
+            told.await.map_err(gone)
+        }
+    }
+}
+
+fn gone(_: RecvError) -> LedgerError {
+    LedgerError::Unavailable
 }
 
 impl Ledger {
@@ -54,7 +63,7 @@ impl Ledger {
         then: Vec<Event>,
         haste: Haste,
     ) -> Result<(CallState, OnItsWay), HoldRefused> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let (durable, written) = oneshot::channel();
         let job = move |batch: &mut Batch<'_>| -> Reply {
             let refused = match batch.begin(hold, then) {
@@ -75,9 +84,12 @@ impl Ledger {
                 }
             })
         };
-        let closed = || HoldRefused::from(LedgerError::Unavailable);
         self.writer.stage(Box::new(job), haste).await?;
-        let state = answered.await.map_err(|_| closed())??;
+        // A refusal is told when it is durable, and may be in want of company too.
+        let state = match haste {
+            Haste::Now => answered.await.map_err(gone)??,
+            Haste::InCompany => patiently(&self.writer, &mut answered).await??,
+        };
         let patient = (haste == Haste::InCompany).then(|| self.writer.clone());
         Ok((state, OnItsWay { written, patient }))
     }

@@ -3,6 +3,7 @@
 use super::*;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// A store whose commits wait to be let through.
 #[derive(Debug)]
@@ -62,6 +63,20 @@ async fn a_hold_nobody_waits_for_comes_to_the_disk_by_itself() {
     let (state, mut hold) = begun.await.expect("nothing refuses it");
     assert_eq!(hold.durable().await, Ok(()));
     assert_eq!(ledger.call(&terms.call).await, Ok(Some(state)));
+}
+
+#[tokio::test]
+async fn a_refusal_waits_for_no_company_that_does_not_come() {
+    let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
+    let terms = hold(1, 100, SettleWhen::After);
+    ledger.hold(terms.clone()).await.expect("taken");
+    let again = ledger.begin(terms, Vec::new(), Haste::InCompany);
+    let again = tokio::time::timeout(Duration::from_secs(10), again).await;
+    let refused = again.expect("nothing else is ever written");
+    assert!(
+        matches!(refused, Err(HoldRefused::Taken { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
