@@ -139,6 +139,7 @@ fn cors() -> CorsLayer {
         "openai-organization",
         "openai-project",
         "x-title",
+        "x-openrouter-title",
         "http-referer",
         "x-session-id",
         "x-api-key",

@@ -133,7 +133,7 @@ async fn rule_12_an_upstreams_private_headers_do_not_reach_the_caller() {
 async fn browsers_may_send_and_read_the_payment_headers() {
     let stack = Stack::usual().await;
     let url = format!("{}/v1/chat/completions", stack.payer.url);
-    let asked = "payment-signature, x-payment, sign-in-with-x, content-type, authorization, access-control-expose-headers, payment-retry, payment-recovery";
+    let asked = "payment-signature, x-payment, sign-in-with-x, content-type, authorization, access-control-expose-headers, payment-retry, payment-recovery, x-title, x-openrouter-title";
     let preflight = stack
         .payer
         .client
