@@ -278,7 +278,7 @@ impl Rails {
 
     /// Judges a payment of `amount` without asking the chain: terms first, then the signature.
     ///
-    /// Costs one signature recovery at most, so it runs off the reactor's threads.
+    /// Costs one signature recovery at most.
     pub fn check(
         &self,
         credential: &Credential,

@@ -184,7 +184,7 @@ fn longest(now: u64) -> U256 {
     U256::from(now.saturating_add(VALIDITY_MAX_SECONDS))
 }
 
-/// Checks the deposit's signature alone; costs one recovery (about 165 µs).
+/// Checks the deposit's signature alone; costs one recovery.
 pub fn check_deposit_signature(
     config: &ChannelConfig,
     deposit: &Deposit,
@@ -202,7 +202,7 @@ pub fn check_deposit_signature(
 }
 
 /// Checks the EIP-2612 permit that comes with a deposit by Permit2: its members against the
-/// deposit at `now` (Unix seconds), then its signature. It costs one recovery (about 165 µs).
+/// deposit at `now` (Unix seconds), then its signature. It costs one recovery.
 pub fn check_permit(
     config: &ChannelConfig,
     deposit: &Deposit,

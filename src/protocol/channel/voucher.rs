@@ -26,7 +26,7 @@ pub fn voucher_digest(channel_id: B256, max_claimable: Units, domain: Domain) ->
     domain.digest(struct_hash(*typed::VOUCHER, words))
 }
 
-/// Checks a voucher's signature as the contract does; costs one recovery (about 165 µs).
+/// Checks a voucher's signature as the contract does; costs one recovery.
 ///
 /// A channel with a payer authorizer takes that key's signature and nothing else, whatever code
 /// stands at the address. Without one the payer itself must have signed; then, as with any

@@ -136,7 +136,7 @@ pub fn check_terms(
     Ok(())
 }
 
-/// Checks the signature alone; costs one recovery (about 165 µs).
+/// Checks the signature alone; costs one recovery.
 pub fn check_signature(signed: &Signed, terms: &Terms) -> Result<Proof, Refusal> {
     let authorization = &signed.authorization;
     let kind = SignatureKind::of(&signed.signature)?;

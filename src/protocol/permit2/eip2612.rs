@@ -214,7 +214,7 @@ pub fn check_terms(
     Ok(())
 }
 
-/// Checks that the owner's key signed, for this token; costs one recovery (about 165 µs). Whether
+/// Checks that the owner's key signed, for this token; costs one recovery. Whether
 /// the nonce is the owner's next is for the chain to say.
 pub fn check_signature(signed: &Signed, token: &TokenDomain) -> Result<(), Refused> {
     match signed.signature.recover(digest(&signed.permit, token)) {

@@ -172,8 +172,8 @@ fn read(info: &Value) -> Option<Approval> {
     })
 }
 
-/// Holds the approval and its transaction against the payment it comes with; costs one recovery
-/// (about 165 µs). What its gas may cost is for the caller to cap.
+/// Holds the approval and its transaction against the payment it comes with; costs one recovery.
+/// What its gas may cost is for the caller to cap.
 pub fn check(
     approval: &Approval,
     owner: Address,

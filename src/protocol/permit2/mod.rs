@@ -124,7 +124,7 @@ pub fn check_terms(signed: &Signed, terms: &Terms, now: u64) -> Result<(), Refus
     Ok(())
 }
 
-/// Checks the signature alone; costs one recovery (about 165 µs).
+/// Checks the signature alone; costs one recovery.
 pub fn check_signature(signed: &Signed, terms: &Terms) -> Result<Proof, Refusal> {
     let refused = |error| match error {
         SignatureError::Eip6492 => Refusal::UndeployedWallet,
