@@ -6,6 +6,35 @@ use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
+/// Figures as `58,480 (`name`)`, or with `by N` behind the name.
+#[test]
+fn the_gas_that_is_documented_is_that_of_the_snapshot() {
+    let snapshot = read("contracts/.gas-snapshot");
+    let page = read("docs/gas.md");
+    let mut checked = 0;
+    for (at, _) in page.match_indices(" (`") {
+        let figure = page[..at].rsplit(' ').next().expect("a word");
+        let Ok(figure) = figure.replace(',', "").parse::<u64>() else {
+            continue;
+        };
+        let (name, rest) = page[at + 3..].split_once('`').expect("a name");
+        let rest = rest.split(')').next().expect("an end");
+        // A figure of two of them is their sum.
+        if rest.contains('`') {
+            continue;
+        }
+        let line = format!("test_gas_{name}() (gas: ");
+        let (_, gas) = snapshot.split_once(&line).expect(name);
+        let gas: u64 = gas.split(')').next().expect("an end").parse().expect(name);
+        let by = rest
+            .rsplit_once(" by ")
+            .map_or(1, |(_, by)| by.parse().expect(name));
+        assert_eq!(figure, (gas + by / 2) / by, "{name}");
+        checked += 1;
+    }
+    assert!(checked >= 7, "{checked} figures");
+}
+
 #[test]
 fn every_rule_of_the_architecture_names_a_test_that_exists() {
     let text = read("ARCHITECTURE.md");
