@@ -5,52 +5,23 @@ use super::batch::Batch;
 use super::error::{HoldRefused, LedgerError};
 use super::handle::Ledger;
 use super::machine::{CallState, Event, Hold};
-use super::writer::{Haste, Reply, Writer};
-use std::time::Duration;
-use tokio::sync::oneshot::error::RecvError;
-use tokio::sync::oneshot::{self, Receiver};
-use tokio::time::timeout;
-
-/// How long what is in want of company is kept from the disk at most, once somebody waits for it.
-const PATIENCE: Duration = Duration::from_millis(2);
+use super::writer::{Haste, Reply};
+use tokio::sync::oneshot;
 
 /// A hold that was taken and may not be on the disk yet.
 #[derive(Debug)]
 #[must_use = "nothing of an answer may leave before the hold is durable"]
-pub struct OnItsWay {
-    written: Receiver<bool>,
-    /// Who is to be asked to write it, if nothing else comes that is to be written.
-    patient: Option<Writer>,
-}
+pub struct OnItsWay(oneshot::Receiver<bool>);
 
 impl OnItsWay {
     /// Returns once the hold is durable; fails when it never will be. To be asked until it has said so,
     /// and no more.
     pub async fn durable(&mut self) -> Result<(), LedgerError> {
-        let written = match &self.patient {
-            Some(writer) => patiently(writer, &mut self.written).await?,
-            None => (&mut self.written).await.map_err(gone)?,
-        };
-        match written {
-            true => Ok(()),
-            false => Err(LedgerError::Unavailable),
+        match (&mut self.0).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(LedgerError::Unavailable),
         }
     }
-}
-
-/// What is told when it is committed, if not before; asks for the commit where nothing else brings one soon.
-async fn patiently<T>(writer: &Writer, told: &mut Receiver<T>) -> Result<T, LedgerError> {
-    match timeout(PATIENCE, &mut *told).await {
-        Ok(told) => told.map_err(gone),
-        Err(_) => {
-            writer.hurry().await?;
-            told.await.map_err(gone)
-        }
-    }
-}
-
-fn gone(_: RecvError) -> LedgerError {
-    LedgerError::Unavailable
 }
 
 impl Ledger {
@@ -63,8 +34,8 @@ impl Ledger {
         then: Vec<Event>,
         haste: Haste,
     ) -> Result<(CallState, OnItsWay), HoldRefused> {
-        let (answer, mut answered) = oneshot::channel();
-        let (durable, written) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let (written, durable) = oneshot::channel();
         let job = move |batch: &mut Batch<'_>| -> Reply {
             let refused = match batch.begin(hold, then) {
                 Ok(begun) => {
@@ -75,7 +46,7 @@ impl Ledger {
                 Err(refused) => Some((answer, refused)),
             };
             Box::new(move |committed| {
-                let _ = durable.send(committed);
+                let _ = written.send(committed);
                 if let Some((answer, refused)) = refused {
                     let _ = answer.send(Err(match committed {
                         true => refused,
@@ -85,12 +56,7 @@ impl Ledger {
             })
         };
         self.writer.stage(Box::new(job), haste).await?;
-        // A refusal is told when it is durable, and may be in want of company too.
-        let state = match haste {
-            Haste::Now => answered.await.map_err(gone)??,
-            Haste::InCompany => patiently(&self.writer, &mut answered).await??,
-        };
-        let patient = (haste == Haste::InCompany).then(|| self.writer.clone());
-        Ok((state, OnItsWay { written, patient }))
+        let state = answered.await.map_err(|_| LedgerError::Unavailable)??;
+        Ok((state, OnItsWay(durable)))
     }
 }

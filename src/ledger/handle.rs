@@ -390,7 +390,7 @@ impl Ledger {
         F: FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
     {
         let (job, answered) = asked(command);
-        self.writer.queue(job, Haste::Now).await?;
+        self.writer.queue(job).await?;
         said(answered.await)
     }
 

@@ -9,6 +9,7 @@ use super::error::LedgerError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,6 +20,8 @@ const BATCH_JOBS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// How many commands may wait; a sender beyond that waits for room.
 const QUEUE_JOBS_MAX: usize = 4096;
+/// How long what nobody waits for is kept from the disk at most, if nothing else comes.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A command: looks at the batch, stages its writes, and leaves what to say once that is durable.
 pub(super) type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Reply + Send>;
@@ -30,15 +33,15 @@ pub(super) type Reply = Box<dyn FnOnce(bool) + Send>;
 pub enum Haste {
     /// Right away: somebody waits for that.
     Now,
-    /// With the next thing that somebody waits for, such as the call's own bill, or when somebody asks
-    /// for it.
+    /// With the next thing that somebody waits for, such as the call's own bill, or a moment later by
+    /// itself.
     InCompany,
 }
 
 /// What the thread is sent.
 enum Message {
-    /// Stage this.
-    Job(Job, Haste),
+    /// Stage this, and commit it.
+    Job(Job),
     /// Commit what is staged.
     Commit,
     /// Commit what is staged, close the store, say so, end.
@@ -77,8 +80,8 @@ impl Writer {
     }
 
     /// Has a command staged by the writer's thread, behind those that wait for it; fails when that is gone.
-    pub(super) async fn queue(&self, job: Job, haste: Haste) -> Result<(), LedgerError> {
-        self.send(Message::Job(job, haste)).await
+    pub(super) async fn queue(&self, job: Job) -> Result<(), LedgerError> {
+        self.send(Message::Job(job)).await
     }
 
     /// The same for a command that is quickly done: it is staged here and now unless a commit is under
@@ -86,18 +89,18 @@ impl Writer {
     pub(super) async fn stage(&self, job: Job, haste: Haste) -> Result<(), LedgerError> {
         match self.stage_here(job, haste) {
             // A thread with a full queue looks at the slate again anyway.
-            Ok(Wake::Needed) => match self.messages.try_send(Message::Commit) {
+            Ok(Wake::Now) => match self.messages.try_send(Message::Commit) {
                 Err(TrySendError::Closed(_)) => Err(LedgerError::Unavailable),
                 Err(TrySendError::Full(_)) | Ok(()) => Ok(()),
             },
-            Ok(Wake::NotNeeded) => Ok(()),
-            Err(job) => self.queue(job, haste).await,
+            Ok(Wake::Later { commits }) => {
+                tokio::spawn(self.clone().alarm(commits));
+                Ok(())
+            }
+            Ok(Wake::No) => Ok(()),
+            // The commit after the one under way is as good as company.
+            Err(job) => self.queue(job).await,
         }
-    }
-
-    /// Has everything that is staged committed soon.
-    pub(super) async fn hurry(&self) -> Result<(), LedgerError> {
-        self.send(Message::Commit).await
     }
 
     /// Whether writes are taken; false for good once the store has failed or the writer has ended.
@@ -112,7 +115,7 @@ impl Writer {
             Box::new(|_| ())
         });
         // A writer that is gone needs not be told.
-        let _ = self.messages.try_send(Message::Job(failed, Haste::Now));
+        let _ = self.messages.try_send(Message::Job(failed));
     }
 
     /// Commits what was asked before, closes the store and ends the thread; later commands fail.
@@ -141,6 +144,23 @@ impl Writer {
         }
     }
 
+    /// Has the thread commit, after a while, unless it has since it had done so many.
+    async fn alarm(self, commits: u64) {
+        tokio::time::sleep(PATIENCE).await;
+        if self.still_staged(commits) {
+            // A writer that is gone commits nothing more.
+            let _ = self.send(Message::Commit).await;
+        }
+    }
+
+    /// Whether there may have been no other commit; who has the slate may be only staging.
+    fn still_staged(&self, commits: u64) -> bool {
+        match self.slate.try_lock() {
+            Ok(slate) => slate.as_ref().is_some_and(|slate| slate.commits == commits),
+            Err(_) => true,
+        }
+    }
+
     async fn send(&self, message: Message) -> Result<(), LedgerError> {
         let sent = self.messages.send(message).await;
         sent.map_err(|_| LedgerError::Unavailable)
@@ -161,7 +181,7 @@ fn run(end: &End, mut messages: mpsc::Receiver<Message>) {
         };
         while let Some(message) = next {
             match message {
-                Message::Job(job, haste) => drop(writing.stage(job, haste)),
+                Message::Job(job) => drop(writing.stage(job, Haste::Now)),
                 Message::Commit => writing.wanted = true,
                 Message::Stop(done) => stopped = Some(done),
             }
@@ -189,11 +209,15 @@ fn run(end: &End, mut messages: mpsc::Receiver<Message>) {
     }
 }
 
-/// Whether the thread must be told that there is something to commit.
-#[derive(Debug, PartialEq, Eq)]
+/// When the thread must be told that there is something to commit.
+#[derive(Debug)]
 enum Wake {
-    Needed,
-    NotNeeded,
+    /// At once.
+    Now,
+    /// In a while, if it has still done so many commits then.
+    Later { commits: u64 },
+    /// It was told, or will be.
+    No,
 }
 
 /// The book, and what is staged for its next commit.
@@ -203,6 +227,8 @@ struct Slate {
     replies: Vec<Reply>,
     /// Whether somebody waits for the commit.
     wanted: bool,
+    /// How many commits there were.
+    commits: u64,
 }
 
 impl Slate {
@@ -212,6 +238,7 @@ impl Slate {
             book,
             replies: Vec::new(),
             wanted: false,
+            commits: 0,
         }
     }
 
@@ -220,15 +247,18 @@ impl Slate {
     }
 
     fn stage(&mut self, job: Job, haste: Haste) -> Wake {
-        let before = self.wanted;
+        let (first, before) = (self.replies.is_empty(), self.wanted);
         let draft = std::mem::replace(&mut self.draft, self.book.draft());
         let mut batch = self.book.resume(draft);
         self.replies.push(job(&mut batch));
         self.draft = batch.finish();
         self.wanted |= haste == Haste::Now || self.full();
-        match before {
-            false if self.wanted => Wake::Needed,
-            _ => Wake::NotNeeded,
+        match (before, self.wanted) {
+            (false, true) => Wake::Now,
+            (false, false) if first => Wake::Later {
+                commits: self.commits,
+            },
+            _ => Wake::No,
         }
     }
 
@@ -238,6 +268,7 @@ impl Slate {
         let committed = self.book.commit(draft).is_ok();
         self.draft = self.book.draft();
         self.wanted = false;
+        self.commits = self.commits.saturating_add(1);
         (committed, std::mem::take(&mut self.replies))
     }
 }
@@ -260,11 +291,7 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         self.healthy.store(false, Ordering::Release);
-        drop(
-            self.slate
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        let slate = self.slate.lock();
+        *slate.unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

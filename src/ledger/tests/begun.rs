@@ -66,6 +66,21 @@ async fn a_hold_nobody_waits_for_comes_to_the_disk_by_itself() {
 }
 
 #[tokio::test]
+async fn a_hold_comes_to_the_disk_though_its_asker_has_gone() {
+    let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
+    let terms = hold(1, 100, SettleWhen::After);
+    let begun = ledger.begin(terms.clone(), Vec::new(), Haste::InCompany);
+    drop(begun.await.expect("nothing refuses it"));
+    let durable = async {
+        while ledger.call(&terms.call).await == Ok(None) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let durable = tokio::time::timeout(Duration::from_secs(10), durable).await;
+    durable.expect("nothing else is ever written");
+}
+
+#[tokio::test]
 async fn a_refusal_waits_for_no_company_that_does_not_come() {
     let (ledger, _) = Ledger::open(MemoryDisk::new().open()).expect("opens");
     let terms = hold(1, 100, SettleWhen::After);

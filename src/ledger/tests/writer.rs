@@ -21,14 +21,18 @@ fn told() -> (Job, oneshot::Receiver<bool>) {
     (Box::new(job), told)
 }
 
+/// Stages such a command in want of company.
+async fn patient(writer: &Writer) -> oneshot::Receiver<bool> {
+    let (job, told) = told();
+    let staged = writer.stage(job, Haste::InCompany).await;
+    staged.expect("taken");
+    told
+}
+
 #[tokio::test]
 async fn a_command_that_panics_ends_the_ledger_and_leaves_nobody_waiting() {
     let writer = writer();
-    let (patient, waiting) = told();
-    writer
-        .stage(patient, Haste::InCompany)
-        .await
-        .expect("taken");
+    let waiting = patient(&writer).await;
     let panics = {
         let writer = writer.clone();
         tokio::spawn(async move {
@@ -49,11 +53,7 @@ async fn a_command_that_panics_ends_the_ledger_and_leaves_nobody_waiting() {
 #[tokio::test]
 async fn what_is_staged_when_the_last_handle_goes_is_committed() {
     let writer = writer();
-    let (patient, waiting) = told();
-    writer
-        .stage(patient, Haste::InCompany)
-        .await
-        .expect("taken");
+    let waiting = patient(&writer).await;
     drop(writer);
     assert_eq!(waiting.await, Ok(true));
 }
@@ -71,7 +71,7 @@ async fn what_comes_during_a_commit_is_staged_behind_it() {
             Box::new(|_| ())
         })
     };
-    writer.queue(slow, Haste::Now).await.expect("queued");
+    writer.queue(slow).await.expect("queued");
     reached.wait();
     let (tell, told) = oneshot::channel();
     let second: Job = {
