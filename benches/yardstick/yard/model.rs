@@ -1,13 +1,15 @@
-//! Time to the first token of a real model, asked directly and through Groat in turn: with its prompt in the
-//! model's cache, and with all of it to be read.
+//! Time to the first token of a real model, asked in turn directly, through Groat and through what no proxy can
+//! go below: with its prompt in the model's cache, and with all of it to be read.
 
 use super::Outcome;
-use super::arm::{Arm, Stretch};
+use super::arm::{Arm, DIRECT, LIBRARIES, NGINX, Stretch, VOUCHER};
 use super::body::Body;
 use super::child::{Program, answers, free_port};
 use super::gateway::{PRICE, Spec};
 use super::histogram::Durations;
 use super::job::Pace;
+use super::nginx::Nginx;
+use super::pass;
 use super::session::{complaint, tell};
 use super::stage::Stage;
 use groat::chain::dev::leashed;
@@ -31,25 +33,30 @@ const CACHED_AS_OFTEN: usize = 4;
 /// Microseconds to the first token.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tokens {
-    pub(crate) cached: Both,
-    pub(crate) afresh: Both,
+    /// By all ways.
+    pub(crate) cached: Ways,
+    /// Directly and through Groat.
+    pub(crate) afresh: Ways,
 }
 
-/// The same prompt by both ways.
+/// The same prompt by each way, by the arm's name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Both {
-    pub(crate) direct: Durations,
-    pub(crate) groat: Durations,
-}
+pub(crate) struct Ways(pub(crate) Vec<(String, Durations)>);
 
-impl Both {
-    /// Groat's median over the direct one.
-    pub(crate) fn ratio(&self) -> Option<f64> {
-        Some(self.groat.at(0.5)? / self.direct.at(0.5)?)
+impl Ways {
+    /// The median of one way.
+    pub(crate) fn median(&self, arm: &str) -> Option<f64> {
+        let (_, durations) = self.0.iter().find(|(name, _)| name == arm)?;
+        durations.at(0.5)
+    }
+
+    /// One way's median over the direct one.
+    pub(crate) fn over_direct(&self, arm: &str) -> Option<f64> {
+        Some(self.median(arm)? / self.median(DIRECT)?)
     }
 }
 
-/// Asks both in turn, so many times each; less often for a prompt that is to be read.
+/// Asks by each in turn, so many times each; less often for a prompt that is to be read.
 pub(crate) async fn first_tokens(
     stage: &Stage,
     (server, model): (&Path, &Path),
@@ -77,21 +84,28 @@ pub(crate) async fn first_tokens(
         price: PRICE,
     };
     let gateway = stage.gateway(&spec).await?;
+    let nginx = Nginx::start(stage.folder.path(), address, None).await?;
+    let libraries = pass::start(&stage.place, address).await?;
     let mut arms = [
-        Arm::plain("direct", address, None),
-        Arm::by_voucher("groat", stage, &gateway).await?,
+        Arm::plain(DIRECT, address, None),
+        Arm::by_voucher(VOUCHER, stage, &gateway).await?,
+        Arm::plain(NGINX, nginx.address, None),
+        Arm::plain(LIBRARIES, libraries.address, None),
     ];
+    let [direct, groat, ..] = &mut arms;
+    let turns_afresh = turns.div_ceil(CACHED_AS_OFTEN);
+    let afresh = ask(stage, &mut [direct, groat], (false, turns_afresh)).await?;
+    let mut arms: Vec<&mut Arm> = arms.iter_mut().collect();
     let cached = ask(stage, &mut arms, (true, turns)).await?;
-    let afresh = ask(stage, &mut arms, (false, turns.div_ceil(CACHED_AS_OFTEN))).await?;
     gateway.stop().await;
     Ok(Tokens { cached, afresh })
 }
 
 async fn ask(
     stage: &Stage,
-    [direct, groat]: &mut [Arm; 2],
+    arms: &mut [&mut Arm],
     (cached, turns): (bool, usize),
-) -> Outcome<Both> {
+) -> Outcome<Ways> {
     let stretch = Stretch {
         body: Body {
             model: MODEL.to_owned(),
@@ -105,12 +119,13 @@ async fn ask(
         warm_up: 0.0,
         side_by_side: 1,
     };
-    let mut both = Both::default();
+    let mut ways = Ways(
+        arms.iter()
+            .map(|arm| (arm.name.clone(), Durations::default()))
+            .collect(),
+    );
     for turn in 0..=turns {
-        for (arm, durations) in [
-            (&mut *direct, &mut both.direct),
-            (&mut *groat, &mut both.groat),
-        ] {
+        for (arm, (_, durations)) in arms.iter_mut().zip(&mut ways.0) {
             let tally = arm.run(stage, &stretch).await?;
             complaint(&tally)?;
             // The first turn warms the cache.
@@ -119,11 +134,16 @@ async fn ask(
             }
         }
     }
+    let medians = ways.0.iter().map(|(name, durations)| {
+        format!(
+            "{name} {:.1} ms",
+            durations.at(0.5).unwrap_or_default() / 1000.0
+        )
+    });
     tell(&format!(
-        "first token of the real model, its prompt {}: direct p50 {:.1} ms, through Groat {:.1} ms",
+        "first token of the real model, its prompt {}, p50: {}",
         if cached { "cached" } else { "read anew" },
-        both.direct.at(0.5).unwrap_or_default() / 1000.0,
-        both.groat.at(0.5).unwrap_or_default() / 1000.0
+        medians.collect::<Vec<_>>().join(", ")
     ));
-    Ok(both)
+    Ok(ways)
 }

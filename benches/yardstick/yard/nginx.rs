@@ -21,12 +21,11 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it before an upstream. At `/static` it answers what `canned` says itself: a status, a
-    /// header and a body.
+    /// Starts it before an upstream. At `/static` it answers itself what `canned` says, if anything.
     pub(crate) async fn start(
         folder: &Path,
         upstream: SocketAddr,
-        canned: &Canned,
+        canned: Option<&Canned>,
     ) -> Outcome<Self> {
         let nginx = which("nginx").ok_or("nginx is not installed")?;
         let asked = std::process::Command::new(&nginx).arg("-v").output()?;
@@ -69,7 +68,7 @@ fn configuration(
     folder: &Path,
     address: SocketAddr,
     upstream: SocketAddr,
-    canned: &Canned,
+    canned: Option<&Canned>,
 ) -> Outcome<String> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let user = match process::number(&status, "Uid:") {
@@ -108,20 +107,23 @@ http {{
       proxy_buffering off;
     }}
     location = /ready {{ return 200 'ready'; }}
-    location = /static {{
-      default_type application/json;
 "
     );
-    let header = variables(&mut config, "header", &canned.header.1)?;
-    let body = variables(&mut config, "body", &canned.body)?;
-    writeln!(
-        config,
-        "      add_header {} \"{header}\" always;",
-        canned.header.0
-    )?;
-    writeln!(config, "      return {} \"{body}\";", canned.status)?;
-    config.push_str("    }\n  }\n}\n");
+    if let Some(canned) = canned {
+        answer_itself(&mut config, canned)?;
+    }
+    config.push_str("  }\n}\n");
     Ok(config)
+}
+
+fn answer_itself(config: &mut String, canned: &Canned) -> Outcome<()> {
+    config.push_str("    location = /static {\n      default_type application/json;\n");
+    let header = variables(config, "header", &canned.header.1)?;
+    let body = variables(config, "body", &canned.body)?;
+    let (status, name) = (canned.status, &canned.header.0);
+    writeln!(config, "      add_header {name} \"{header}\" always;")?;
+    writeln!(config, "      return {status} \"{body}\";\n    }}")?;
+    Ok(())
 }
 
 /// Puts a text into variables, as long as a word may be each, and gives the expression that joins them.

@@ -6,7 +6,7 @@ use super::child::client;
 use super::stage::{Helper, Place};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{Response, StatusCode, header};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
@@ -42,14 +42,20 @@ struct Upstream {
 async fn pass(State(upstream): State<Upstream>, body: Bytes) -> Response<Body> {
     let asked = upstream.client.post(&upstream.url).body(body);
     let asked = asked.header(header::CONTENT_TYPE, "application/json");
-    let answered = async { asked.send().await?.error_for_status()?.bytes().await };
-    let (status, body) = match answered.await {
-        Ok(body) => (StatusCode::OK, body),
-        Err(_) => (StatusCode::BAD_GATEWAY, Bytes::new()),
+    let answered = asked
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status);
+    let Ok(answered) = answered else {
+        let mut refused = Response::new(Body::empty());
+        *refused.status_mut() = StatusCode::BAD_GATEWAY;
+        return refused;
     };
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    let headers = [header::CONTENT_TYPE, header::CONTENT_LENGTH]
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), answered.headers().get(name)?.clone())))
+        .collect();
+    let mut response = Response::new(Body::from_stream(answered.bytes_stream()));
+    *response.headers_mut() = headers;
     response
 }

@@ -336,7 +336,7 @@ async fn nginx(stage: &Stage, gateway: &Gateway) -> Outcome<Nginx> {
         header: ("payment-required".to_owned(), challenged.header),
         body: challenged.body,
     };
-    Nginx::start(stage.folder.path(), stage.null.address, &canned).await
+    Nginx::start(stage.folder.path(), stage.null.address, Some(&canned)).await
 }
 
 /// A gateway whose models cost nothing, and which asks for no payment then.

@@ -3,7 +3,6 @@
 use super::Results;
 use super::figures::{added, best, best_of, best_rate, limit, of, written};
 use crate::yard::arm::{DIRECT, EXACT_ARMS, NGINX, NGINX_STATIC, UNPAID, VOUCHER};
-use crate::yard::model::Both;
 use crate::yard::run::{LATENCY, SATURATION};
 use crate::yard::settled::MEASURE as SETTLED;
 
@@ -141,7 +140,7 @@ fn tokens(results: &Results) -> [Goal; 2] {
             tokens.map(|tokens| &tokens.afresh),
         ),
     ];
-    ways.map(|(what, both)| at_most(what, 1.01, both.and_then(Both::ratio)))
+    ways.map(|(what, ways)| at_most(what, 1.01, ways.and_then(|ways| ways.over_direct(VOUCHER))))
 }
 
 fn streams(results: &Results) -> Goal {

@@ -4,7 +4,7 @@ use super::Results;
 use super::figures::{cpu_us, written};
 use super::goals::goals;
 use crate::yard::histogram::Durations;
-use crate::yard::model::Both;
+use crate::yard::model::Ways;
 use crate::yard::session::Line;
 use serde_json::{Map, Value, json};
 
@@ -60,11 +60,14 @@ pub(crate) fn json(results: &Results) -> Value {
             steps
         }),
         "first_token": results.tokens.as_ref().map(|tokens| {
-            let both = |both: &Both| json!({
-                "direct": durations(&both.direct),
-                "groat": durations(&both.groat),
-            });
-            json!({"cached": both(&tokens.cached), "afresh": both(&tokens.afresh)})
+            let ways = |ways: &Ways| {
+                let ways = ways.0.iter();
+                let ways: Map<String, Value> = ways
+                    .map(|(arm, found)| (arm.clone(), durations(found)))
+                    .collect();
+                ways
+            };
+            json!({"cached": ways(&tokens.cached), "afresh": ways(&tokens.afresh)})
         }),
         "ledger_events_a_second": results.ledger_events,
         "runs": results.lines.iter().map(line).collect::<Vec<_>>(),

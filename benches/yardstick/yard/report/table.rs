@@ -26,6 +26,7 @@ pub(crate) fn table(results: &Results) -> String {
             "Added to direct by longer bodies, 16 connections",
         ),
         gaps(results),
+        tokens(results),
         settled(results),
         memory(results),
         missed(results),
@@ -177,6 +178,33 @@ fn gaps(results: &Results) -> String {
                 line.arm, gap.p50, gap.p90, gap.p99, first.p50
             );
         }
+    }
+    rows
+}
+
+fn tokens(results: &Results) -> String {
+    let Some(tokens) = &results.tokens else {
+        return String::new();
+    };
+    let mut rows = String::from(
+        "### Time to the first token of llama.cpp\n\n\
+         | | prompt cached, p50, ms | of direct | prompt read anew, p50, ms | of direct |\n\
+         |---|---|---|---|---|\n",
+    );
+    let milliseconds =
+        |us: Option<f64>| us.map_or_else(|| "–".to_owned(), |us| format!("{:.2}", us / 1000.0));
+    let of_direct =
+        |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.3} ×"));
+    for (arm, _) in &tokens.cached.0 {
+        let [cached, afresh] = [&tokens.cached, &tokens.afresh];
+        let _ = writeln!(
+            rows,
+            "| {arm} | {} | {} | {} | {} |",
+            milliseconds(cached.median(arm)),
+            of_direct(cached.over_direct(arm)),
+            milliseconds(afresh.median(arm)),
+            of_direct(afresh.over_direct(arm)),
+        );
     }
     rows
 }
