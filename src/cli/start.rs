@@ -5,7 +5,7 @@ use crate::buying;
 use crate::call::{Desk, DeskParts, Listings, PriceBook, Receipts};
 use crate::chain::{LanePolicy, Relayer, Rpc};
 use crate::config::{Config, Secret};
-use crate::gateway::{App, serve};
+use crate::gateway::{App, Threads, serve};
 use crate::ledger::{Ledger, OpenItems, SledStore};
 use crate::payment::{
     Keeper, Keys, LedgerOutbox, Operations, Rails, Settlements, Sponsoring, Targets,
@@ -170,7 +170,9 @@ impl Gateway {
             metrics,
         );
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, app, async move {
+        let threads = Threads::start()
+            .map_err(|error| Failure::other(format!("threads cannot be started: {error}")))?;
+        let server = tokio::spawn(serve(listener, threads, app, async move {
             // A dropped sender is a stop as well.
             let _ = stopped.await;
         }));

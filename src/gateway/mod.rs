@@ -15,9 +15,11 @@ mod paid;
 mod refusal;
 mod serve;
 mod sign_in;
+mod threads;
 mod unanswered;
 
 pub use serve::serve;
+pub use threads::Threads;
 
 use crate::call::Desk;
 use crate::config::{Config, Secret};

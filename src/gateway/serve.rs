@@ -1,8 +1,8 @@
 //! Connections: bounded in number and in the time that headers may take, and ended in good order.
 
-use super::App;
+use super::{App, Threads};
 use axum::extract::Request;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -25,9 +25,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the gateway until `shutdown` resolves, then until the connections under way are done; the
 /// caller says how long that may take by dropping this future.
-pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send) {
+pub async fn serve(
+    listener: TcpListener,
+    threads: Threads,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let routes = app.routes();
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(threads.clone());
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -52,15 +57,20 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
             let answered = routes.clone().oneshot(request.map(axum::body::Body::new));
             async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|never| match never {})) }
         });
-        let io = TokioIo::new(stream);
-        let connection = builder.serve_connection(io, TowerToHyperService::new(service));
-        let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection broke");
+        let served = threads.serve(stream, |stream| {
+            let io = TokioIo::new(stream);
+            let connection = builder.serve_connection(io, TowerToHyperService::new(service));
+            let connection = graceful.watch(connection.into_owned());
+            async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(error, "a connection broke");
+                }
+                drop(slot);
             }
-            drop(slot);
         });
+        if let Err(error) = served {
+            tracing::warn!(%error, "a connection could not be taken over");
+        }
     }
     drop(listener);
     graceful.shutdown().await;

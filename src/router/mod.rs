@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod choose;
+mod client;
 mod conversation;
 mod effective;
 mod endpoint;

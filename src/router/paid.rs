@@ -162,7 +162,7 @@ impl Upstream {
         let buyer = paid.buyer.as_ref();
         let buyer = buyer.ok_or(UpstreamFailure::NotPaid("its wallet is opened at a start"))?;
         let order = Order {
-            client: self.client.clone(),
+            client: self.client()?.clone(),
             route,
             url,
             receipts,

@@ -1,4 +1,5 @@
 use super::UpstreamFailure;
+use super::client::Client;
 use super::headers::passable_answer_headers;
 use super::paid::{Buyers, Paid, Purchase};
 use crate::config::{Affinity, ProviderCard, Secret, UpstreamConfig, UpstreamKey};
@@ -49,7 +50,7 @@ pub struct Upstream {
     pub accounts: Vec<Account>,
     /// How it is paid, where its calls are bought.
     pub(super) paid: Option<Paid>,
-    pub(super) client: reqwest::Client,
+    client: Client,
     urls: BTreeMap<Route, reqwest::Url>,
     /// Whether its messages take the key as Anthropic's do.
     key_of_anthropic: bool,
@@ -113,7 +114,7 @@ impl Upstream {
                 buyer: buyers.of(&config.name),
                 receipts: format!("{}/receipts/", config.base_url).parse().ok(),
             }),
-            client: client(config)?,
+            client: Client::new(config)?,
             // What is no URL is no route, which no call can reach then.
             urls: config
                 .routes
@@ -138,7 +139,8 @@ impl Upstream {
     ) -> Result<UpstreamAnswer, UpstreamFailure> {
         let url = self.url(route).ok_or(UpstreamFailure::Unreachable)?;
         let headers = self.own_headers(route, headers);
-        let mut request = self.client.post(url).headers(headers).body(body);
+        let client = self.client()?;
+        let mut request = client.post(url).headers(headers).body(body);
         if let Some((name, value)) = self.credential(route, account)? {
             request = request.header(name, value);
         }
@@ -147,6 +149,12 @@ impl Upstream {
             .map_err(|_| UpstreamFailure::TimedOut)?
             .map_err(|error| UpstreamFailure::of(&error))?;
         self.answered(answer).await
+    }
+
+    /// What this thread sends by.
+    pub(super) fn client(&self) -> Result<&reqwest::Client, UpstreamFailure> {
+        let client = self.client.of_this_thread();
+        client.map_err(|error| UpstreamFailure::of(&error))
     }
 
     /// Where it answers a route.
@@ -267,15 +275,4 @@ pub(super) fn stable_id(parts: &[&str]) -> u64 {
     let hash = Sha256::digest(parts.join("\0"));
     let first = hash.first_chunk();
     first.map_or(0, |first| u64::from_be_bytes(*first))
-}
-
-/// The HTTP client of one upstream: redirects are never followed, answers never decompressed.
-fn client(upstream: &UpstreamConfig) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .connect_timeout(upstream.connect_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .tcp_nodelay(true)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .user_agent(concat!("groat/", env!("CARGO_PKG_VERSION")))
-        .build()
 }

@@ -1,6 +1,7 @@
 //! What crosses the gateway, and what a challenge looks like.
 
-use crate::harness::{Answer, Setup, Stack, chat};
+use crate::harness::{Answer, Payer, Setup, Stack, chat};
+use futures::future::join_all;
 use groat::protocol::x402::PaymentRequired;
 use groat::sim::SimConfig;
 use serde_json::{Value, json};
@@ -287,5 +288,27 @@ async fn a_stream_shows_its_usage_only_to_those_who_asked() {
     }
     let deepseek = stack.payer.pay(&chat("deepseek", "hello", true)).await;
     assert_eq!(deepseek.receipt()["usage_source"], "reported");
+    stack.reconcile().await;
+}
+
+#[tokio::test]
+async fn calls_side_by_side_on_one_connection_of_http_2_are_answered_and_billed() {
+    let stack = Stack::usual().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build();
+    let payer = Payer {
+        client: client.expect("a client"),
+        ..stack.payer.clone()
+    };
+    let calls = (0..16).map(|number| {
+        let payer = &payer;
+        async move {
+            let body = chat("m", &format!("call {number}"), number % 2 == 0);
+            payer.pay(&body).await
+        }
+    });
+    for answer in join_all(calls).await {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.receipt()["usage_source"], "reported");
+    }
     stack.reconcile().await;
 }
