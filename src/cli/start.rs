@@ -209,16 +209,17 @@ impl Gateway {
     }
 
     /// Stops: no new calls, those under way finish within the drain time, the ledger is closed last.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         tracing::info!(calls = self.desk.running(), "stopping");
         // The server listens until then: payers of streams have vouchers to send.
         self.desk.close(self.drain).await;
         // The server may be gone already.
         let _ = self.stop.send(());
         drop((self.keeper, self.sessions));
-        let served = tokio::time::timeout(Duration::from_secs(2), self.server).await;
+        let served = tokio::time::timeout(Duration::from_secs(2), &mut self.server).await;
         if served.is_err() {
             tracing::debug!("connections were still open");
+            self.server.abort();
         }
         self.ledger.shutdown().await;
         tracing::info!("stopped");

@@ -24,7 +24,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the gateway until `shutdown` resolves, then until the connections under way are done; the
-/// caller says how long that may take by dropping this future.
+/// caller says how long that may take by dropping this future, which ends them.
 pub async fn serve(
     listener: TcpListener,
     threads: Threads,
@@ -32,7 +32,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let routes = app.routes();
-    let mut builder = Builder::new(threads.clone());
+    let mut builder = Builder::new(threads.spread());
     builder
         .http1()
         .timer(TokioTimer::new())

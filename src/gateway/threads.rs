@@ -9,12 +9,16 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// One for each processor; they end, with all that runs on them, when the last clone of this is dropped.
-#[derive(Debug, Clone)]
+/// One for each processor; they end, with all that runs on them, when this is dropped.
+#[derive(Debug)]
 pub struct Threads {
-    threads: Arc<[Thread]>,
-    _end: Arc<DropGuard>,
+    spread: Spread,
+    _end: DropGuard,
 }
+
+/// Gives work to the thread that has the least.
+#[derive(Debug, Clone)]
+pub(super) struct Spread(Arc<[Thread]>);
 
 #[derive(Debug)]
 struct Thread {
@@ -32,9 +36,14 @@ impl Threads {
         let count = available_parallelism().map_or(1, NonZero::get);
         let threads: io::Result<_> = (0..count).map(|_| Thread::start(end.clone())).collect();
         Ok(Self {
-            threads: threads?,
-            _end: Arc::new(end.drop_guard()),
+            spread: Spread(threads?),
+            _end: end.drop_guard(),
         })
+    }
+
+    /// For what comes on one connection side by side: it does not keep the threads.
+    pub(super) fn spread(&self) -> Spread {
+        self.spread.clone()
     }
 
     /// Has a connection served by the thread that serves the fewest.
@@ -46,7 +55,7 @@ impl Threads {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        if let Some(thread) = self.freest() {
+        if let Some(thread) = self.spread.freest() {
             let stream = stream.into_std()?;
             let entered = thread.runtime.enter();
             let stream = TcpStream::from_std(stream)?;
@@ -55,15 +64,17 @@ impl Threads {
         }
         Ok(())
     }
+}
 
+impl Spread {
     fn freest(&self) -> Option<&Thread> {
-        let threads = self.threads.iter();
+        let threads = self.0.iter();
         threads.min_by_key(|thread| Arc::strong_count(&thread.place))
     }
 }
 
-/// What comes on one connection of HTTP/2 is spread over all threads.
-impl<F> hyper::rt::Executor<F> for Threads
+/// The requests of one connection of HTTP/2 run on all threads.
+impl<F> hyper::rt::Executor<F> for Spread
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -125,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn connections_and_what_is_spread_are_served_by_all_threads_alike() {
         let threads = Threads::start().expect("threads");
-        let count = threads.threads.len();
+        let (spread, count) = (threads.spread(), threads.spread.0.len());
         let (told, mut heard) = mpsc::channel(1);
         let mut turn = Vec::new();
         for number in 0..2 * count {
@@ -134,7 +145,7 @@ mod tests {
                 let served = threads.serve(stream, |_| staying(&told));
                 served.expect("served");
             } else {
-                threads.execute(staying(&told));
+                spread.execute(staying(&told));
             }
             turn.push(heard.recv().await.expect("it runs"));
         }
@@ -150,13 +161,11 @@ mod tests {
     async fn what_is_served_ends_with_the_threads() {
         let threads = Threads::start().expect("threads");
         let (told, mut heard) = mpsc::channel(1);
-        let (stream, other) = (connected().await, threads.clone());
+        let (stream, _spread) = (connected().await, threads.spread());
         let served = threads.serve(stream, |_| staying(&told));
         served.expect("served");
         heard.recv().await.expect("it runs");
         drop((threads, told));
-        assert!(heard.try_recv().is_err(), "a clone is left");
-        drop(other);
         assert_eq!(heard.recv().await, None, "its task is gone");
     }
 }
