@@ -172,7 +172,7 @@ impl Gateway {
         let (stop, stopped) = oneshot::channel::<()>();
         let threads = Threads::start()
             .map_err(|error| Failure::other(format!("threads cannot be started: {error}")))?;
-        let server = tokio::spawn(serve(listener, threads, app, async move {
+        let server = tokio::spawn(serve(listener, threads, app.routes(), async move {
             // A dropped sender is a stop as well.
             let _ = stopped.await;
         }));

@@ -1,6 +1,7 @@
 //! Connections: bounded in number and in the time that headers may take, and ended in good order.
 
-use super::{App, Threads};
+use super::Threads;
+use axum::Router;
 use axum::extract::Request;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -23,15 +24,14 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves the gateway until `shutdown` resolves, then until the connections under way are done; the
+/// Serves `routes` until `shutdown` resolves, then until the connections under way are done; the
 /// caller says how long that may take by dropping this future, which ends them.
 pub async fn serve(
     listener: TcpListener,
     threads: Threads,
-    app: App,
+    routes: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let routes = app.routes();
     let mut builder = Builder::new(threads.spread());
     builder
         .http1()

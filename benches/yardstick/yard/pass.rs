@@ -1,5 +1,5 @@
-//! A proxy made of the gateway's own HTTP libraries that passes calls on and does nothing else: what any
-//! proxy built on them takes.
+//! A proxy made of the gateway's own HTTP libraries and threads that passes calls on and does nothing else: what
+//! any proxy built on them takes.
 
 use super::Outcome;
 use super::child::client;
@@ -7,7 +7,10 @@ use super::stage::{Helper, Place};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Response, StatusCode, header};
+use groat::gateway::Threads;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use thread_local::ThreadLocal;
 use tokio::net::TcpListener;
 
 /// Starts it before an upstream.
@@ -19,34 +22,34 @@ pub(crate) async fn start(place: &Place, upstream: SocketAddr) -> Outcome<Helper
 /// Serves for ever.
 pub(crate) async fn serve(listener: TcpListener, upstream: SocketAddr) -> Outcome<()> {
     let upstream = Upstream {
-        client: client()?,
+        clients: Arc::default(),
         url: format!("http://{upstream}{}", super::arm::PATH),
     };
     let app = axum::Router::new()
         .route(super::arm::PATH, axum::routing::post(pass))
         .with_state(upstream);
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        // Without it an answer may wait for the one before it to be acknowledged.
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, app).await?;
+    groat::gateway::serve(listener, Threads::start()?, app, std::future::pending()).await;
     Ok(())
 }
 
 #[derive(Debug, Clone)]
 struct Upstream {
-    client: reqwest::Client,
+    /// One for each thread, as the gateway has them.
+    clients: Arc<ThreadLocal<reqwest::Client>>,
     url: String,
 }
 
+impl Upstream {
+    async fn ask(&self, body: Bytes) -> Outcome<reqwest::Response> {
+        let client = self.clients.get_or_try(client)?;
+        let asked = client.post(&self.url).body(body);
+        let asked = asked.header(header::CONTENT_TYPE, "application/json");
+        Ok(asked.send().await?.error_for_status()?)
+    }
+}
+
 async fn pass(State(upstream): State<Upstream>, body: Bytes) -> Response<Body> {
-    let asked = upstream.client.post(&upstream.url).body(body);
-    let asked = asked.header(header::CONTENT_TYPE, "application/json");
-    let answered = asked
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status);
-    let Ok(answered) = answered else {
+    let Ok(answered) = upstream.ask(body).await else {
         let mut refused = Response::new(Body::empty());
         *refused.status_mut() = StatusCode::BAD_GATEWAY;
         return refused;
