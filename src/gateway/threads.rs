@@ -33,11 +33,13 @@ impl Threads {
     /// Fails when the system gives no thread, or a thread no means to wait for its connections.
     pub fn start() -> io::Result<Self> {
         let end = CancellationToken::new();
+        // Where one cannot be started, those before it end.
+        let guard = end.clone().drop_guard();
         let count = available_parallelism().map_or(1, NonZero::get);
         let threads: io::Result<_> = (0..count).map(|_| Thread::start(end.clone())).collect();
         Ok(Self {
             spread: Spread(threads?),
-            _end: end.drop_guard(),
+            _end: guard,
         })
     }
 
